@@ -1,0 +1,67 @@
+/* Small things every file may use: cleanup attributes, overflow-safe helpers, the monotonic clock, broken invariants. */
+#ifndef BASICS_H
+#define BASICS_H
+
+#include <prong/types.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define _cleanup_(function) __attribute__((cleanup(function)))
+#define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
+#define container_of(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
+
+static inline void freep(void *pointer)
+{
+	free(*(void **)pointer);
+}
+
+static inline void closep(int *fd)
+{
+	if (*fd >= 0)
+		close(*fd);
+}
+
+static inline bool string_equal(const char *a, const char *b)
+{
+	return strcmp(a, b) == 0;
+}
+
+/* CLOCK_MONOTONIC in µs: the time of all deadlines. Wall-clock time is only for what people and other machines read. */
+static inline int64_t monotonic_us(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/*
+ * A broken invariant of ours, or memory exhausted: says where and why on standard error, and aborts. Never for bad
+ * input.
+ */
+_Noreturn void panic_at(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
+#define panic(...) panic_at(__FILE__, __LINE__, __VA_ARGS__)
+#define check(condition)                              \
+	do {                                          \
+		if (!(condition))                     \
+			panic("broken: " #condition); \
+	} while (0)
+
+/* As their namesakes, but never NULL: a process out of memory ends, and its supervisor replaces it. Zeroed. */
+void *allocate(size_t size);
+void *allocate_array(size_t count, size_t size);
+void *reallocate(void *pointer, size_t size);
+char *duplicate(const char *text);
+char *format_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* Reads a whole file of at most `max_size` bytes; NUL-terminated for convenience. 0 or negative errno (-EFBIG). */
+int file_read(const char *path, size_t max_size, char **ret_data, size_t *ret_size);
+
+/* Cryptographically random where it matters is libsodium's job; this is for jitter and ids. xoshiro256**. */
+uint64_t random_u64(void);
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * struct prong_ctx from within: what a request, a job, or a command owns while it runs (include/prong/context.h). Its
+ * coroutine carries its deadline and cancellation. The http worker and the job worker each embed it in what they run.
+ */
+#ifndef CONTEXT_H
+#define CONTEXT_H
+
+#include <prong/context.h>
+#include <prong/schema.h>
+
+#include "common/arena.h"
+#include "common/runtime.h"
+
+struct postgres_connection;
+
+/* Why it failed, as prong_fail() or the library recorded it. */
+struct problem {
+	int status; /* 0: none */
+	const char *code;
+	const char *detail; /* shown to clients; NULL: none */
+	const struct schema_errors *errors; /* NULL: none */
+	int retry_after;    /* seconds; 0: none */
+};
+
+struct prong_ctx {
+	struct runtime *runtime;
+	struct arena arena;
+	char request_id[65];
+	struct problem problem;
+
+	const struct prong_schema *input_schema; /* of a request's body or a job's payload; NULL: none */
+	const void *input;
+
+	bool signed_in;
+	prong_uuid account_id, session_id;
+
+	struct postgres_connection *transaction; /* between prong_begin() and its end */
+	bool transaction_failed;
+
+	struct exchange *exchange; /* the request's; NULL in a job or command */
+	struct delivery *delivery; /* the job's; NULL in a handler or command */
+};
+
+void context_init(struct prong_ctx *ctx, struct runtime *runtime);
+
+/* Rolls back an open transaction (suspends, shielded), frees the arena. */
+void context_end(struct prong_ctx *ctx);
+
+/* The problem that stands for a result < 0: what was recorded, else what the errno means (include/prong/database.h). */
+struct problem context_problem(const struct prong_ctx *ctx, int result);
+
+/*
+ * Runs `function` on a coroutine of its own with a fresh context, driving the loop until it returns; for commands and
+ * tests. Returns what it returned, and prints nothing.
+ */
+int context_run(struct runtime *runtime, prong_duration timeout, int (*function)(struct prong_ctx *ctx, void *argument),
+		void *argument);
+
+#endif

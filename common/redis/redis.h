@@ -1,0 +1,54 @@
+/*
+ * Redis for one process: hiredis without blocking, on the loop, with our own connect, time-out and reconnect. Commands
+ * of many coroutines share one connection, pipelined by nature; a client that blocks on the server (BRPOP) uses one of
+ * its own. After a loss it reconnects with jittered backoff (50 ms … 2 s); commands meanwhile wait for at most one
+ * second, then -EHOSTDOWN. A command that was sent and lost its reply is -EHOSTDOWN too: it may have been executed.
+ */
+#ifndef REDIS_H
+#define REDIS_H
+
+#include <hiredis/hiredis.h>
+
+#include "common/loop.h"
+
+struct redis;
+
+/* Checks a REDIS_URL: 0, or -EINVAL with the reason (malloc'ed). */
+int redis_check_url(const char *url, char **ret_reason);
+
+/* `name` shows in CLIENT LIST. Connects in the background. */
+struct redis *redis_new(struct loop *loop, const char *url, const char *name);
+struct redis *redis_free(struct redis *redis); /* nobody may be waiting; returns NULL */
+
+/*
+ * Sends one command and suspends until its reply, at most `timeout` or the coroutine's deadline. The caller owns
+ * `ret_reply` (freeReplyObject()). Errors: -EHOSTDOWN, -ETIMEDOUT, -ECANCELED, -EBUSY (LOADING or BUSY), -ENOMEM (OOM),
+ * -EROFS (READONLY), -EIO with any other error reply, which is logged. Replies of error type are never returned. When
+ * the oldest unanswered command is a second overdue the connection is replaced: a silent server is a dead one.
+ */
+int redis_command(struct redis *redis, prong_duration timeout, size_t argc, const char *const argv[],
+		  const size_t lengths[], redisReply **ret_reply);
+
+/* printf-style with %s and %b as in hiredis, for the simple ones. */
+int redis_commandf(struct redis *redis, prong_duration timeout, redisReply **ret_reply, const char *format, ...);
+
+/* A Lua script, found by its SHA-1; loaded again where the server has forgotten it. KEYS are declared. */
+struct redis_script {
+	const char *source;
+	char sha1[41]; /* filled at first use */
+};
+int redis_eval(struct redis *redis, prong_duration timeout, struct redis_script *script, size_t n_keys, size_t argc,
+	       const char *const argv[], const size_t lengths[], redisReply **ret_reply);
+
+bool redis_connected(const struct redis *redis);
+const char *redis_last_error(const struct redis *redis); /* "" where none; names no password */
+
+/*
+ * For start-up: reads maxmemory-policy and refuses any but noeviction, -EINVAL with a sentence that says how to change
+ * it in `ret_reason` (malloc'ed); a server that hides CONFIG is taken as it is. Suspends.
+ */
+int redis_check_server(struct redis *redis, prong_duration timeout, char **ret_reason);
+
+void reply_freep(redisReply **reply); /* for _cleanup_ */
+
+#endif

@@ -1,0 +1,35 @@
+/*
+ * The registry: what the application and its modules list, gathered and checked once by the master before it forks;
+ * read-only afterwards.
+ */
+#ifndef REGISTRY_H
+#define REGISTRY_H
+
+#include <prong/app.h>
+
+#include "common/basics.h"
+#include "common/buffer.h"
+
+struct registry {
+	const struct prong_app *app;
+	size_t n_routes, n_jobs, n_modules, n_queues;
+	const struct prong_route **routes;   /* of modules in their order, then of the application */
+	const struct prong_job **jobs;
+	const struct prong_module **modules; /* with the built-in ones first */
+	const char **queues;                 /* distinct names, sorted */
+};
+
+/*
+ * `builtin` are modules that every application has, ending with NULL. 0, or -EINVAL with one line per mistake: two
+ * routes or jobs alike, a wrong path, queue name or schema, PRONG_SIGNED_IN without prong_accounts.
+ */
+int registry_new(const struct prong_app *app, const struct prong_module *const *builtin, struct registry **ret_registry,
+		 struct buffer *mistakes);
+struct registry *registry_free(struct registry *registry);
+
+const struct prong_job *registry_job(const struct registry *registry, const char *name); /* NULL: unknown */
+const char *job_queue_name(const struct prong_job *job); /* with the default applied, as the next two */
+int job_max_attempts(const struct prong_job *job);
+prong_duration job_timeout(const struct prong_job *job);
+
+#endif

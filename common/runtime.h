@@ -1,0 +1,50 @@
+/*
+ * The runtime: what one process owns while it serves, built after the fork and reached from every context. Field by
+ * field it names the process's parts; each is owned here and freed by runtime_free().
+ */
+#ifndef RUNTIME_H
+#define RUNTIME_H
+
+#include "common/registry.h"
+#include "common/scoreboard.h"
+#include "common/settings.h"
+
+struct loop;
+struct thread_pool;
+struct postgres;
+struct redis;
+struct job_queue;
+struct keyring;
+struct password_hasher;
+
+struct runtime {
+	const struct settings *settings; /* borrowed, as the next two */
+	const struct registry *registry;
+	struct scoreboard *scoreboard; /* NULL in a command such as `jobs ls` */
+	uint64_t incarnation;          /* random, of this process */
+	struct loop *loop;
+	struct thread_pool *threads;
+	struct postgres *postgres;
+	struct redis *redis;
+	struct job_queue *jobs;
+	struct keyring *keyring;          /* NULL without the accounts module, and in commands */
+	struct password_hasher *password_hasher; /* likewise */
+};
+
+/* What a process needs besides the loop. */
+enum runtime_part {
+	RUNTIME_POSTGRES = 1,
+	RUNTIME_REDIS = 2, /* and the job queue */
+	RUNTIME_SECURITY = 4, /* keyring and password hasher; needs RUNTIME_POSTGRES */
+};
+
+/*
+ * Builds the parts without waiting for any server: connections come and go in the background. Never fails. `name` shows
+ * in the servers' lists of clients; `permits` is the password hasher's memory file (process.h), -1 without
+ * RUNTIME_SECURITY.
+ */
+struct runtime *runtime_new(const struct settings *settings, const struct registry *registry,
+			    struct scoreboard *scoreboard, const char *name, int permits, unsigned parts);
+struct runtime *runtime_free(struct runtime *runtime); /* returns NULL */
+
+#endif

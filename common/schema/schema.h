@@ -1,0 +1,68 @@
+/*
+ * What the library does with a schema (include/prong/schema.h): one table drives binding and writing at every border.
+ * Nothing here suspends. All bound data lives in the arena given.
+ */
+#ifndef SCHEMA_H
+#define SCHEMA_H
+
+#include <prong/schema.h>
+
+#include "common/arena.h"
+#include "common/buffer.h"
+
+/* Which side of a border a record is on; decides about read-only and write-only fields. */
+enum schema_border {
+	SCHEMA_BODY,    /* from a client: read-only fields are refused */
+	SCHEMA_REPLY,   /* to a client: write-only fields are left out */
+	SCHEMA_PAYLOAD, /* between our own processes, or from SQL: every field passes */
+};
+
+/* What is wrong with one value, as RFC 9457 extensions show it: {"pointer":"/tags/3","code":"too_long","detail":"…"} */
+struct schema_error {
+	const char *pointer; /* RFC 6901; a bare name for query strings */
+	const char *code;    /* missing unknown type null read_only too_short too_long too_few too_many range value format */
+	const char *detail;  /* a sentence that says what to do */
+};
+
+struct schema_errors {
+	size_t count; /* at most 100 are kept */
+	struct schema_error items[100];
+};
+
+/* Reports the first mistake a programmer made in a schema: 0, or -EINVAL with a sentence that names schema and field. */
+int schema_check(const struct prong_schema *schema, struct arena *arena, const char **ret_mistake);
+
+/*
+ * Parses and binds one JSON object. Returns 0; -EBADMSG when the text is not one well-formed JSON value (UTF-8 without
+ * BOM, no duplicate keys, no lone surrogates, at most 64 deep, nothing after it) with `ret_detail` saying why and where;
+ * -EINVAL when it is but does not fit, with every error in `errors`. `ret_record` is set only on success.
+ */
+int schema_bind_json(const struct prong_schema *schema, enum schema_border border, const char *text, size_t size,
+		     struct arena *arena, void **ret_record, const char **ret_detail, struct schema_errors *errors);
+
+/*
+ * Binds a query string (without '?'): scalars and arrays of scalars by repetition. Percent-decoding is strict, '+' is a
+ * space. -EINVAL with every error: unknown or repeated name, malformed value.
+ */
+int schema_bind_query(const struct prong_schema *schema, const char *text, size_t size, struct arena *arena,
+		      void **ret_record, struct schema_errors *errors);
+
+/*
+ * Sets one field of `record` from PostgreSQL's text output of a column; `text` NULL is SQL NULL. -EINVAL when the text
+ * is not of the field's kind or NULL cannot be expressed by the member; bounds and formats are not checked.
+ */
+int schema_bind_column(const struct prong_field *field, const char *text, size_t size, struct arena *arena,
+		       void *record);
+
+/* The field of that name, or NULL. */
+const struct prong_field *schema_field(const struct prong_schema *schema, const char *name, size_t length);
+
+/* Appends the record as JSON. Absent values are null where nullable, else left out. No tree is built. */
+void schema_write_json(const struct prong_schema *schema, enum schema_border border, const void *record,
+		       struct buffer *out);
+
+/* Whether the record keeps its schema's rules, for payloads made by code: 0 or -EINVAL with every error. */
+int schema_validate(const struct prong_schema *schema, const void *record, struct arena *arena,
+		    struct schema_errors *errors);
+
+#endif

@@ -1,0 +1,40 @@
+/*
+ * Passwords: Argon2id (RFC 9106) by libsodium, on the thread pool, at most PASSWORD_HASHES at once over all processes of
+ * the tree. The cap is byte-range F_OFD_SETLK locks on a memory file: a permit belongs to the hash, and the kernel frees it
+ * with the process. Waiting for a permit is bounded: after one second -EAGAIN (503 + Retry-After).
+ */
+#ifndef PASSWORD_H
+#define PASSWORD_H
+
+#include <prong/context.h>
+
+struct thread_pool;
+struct password_hasher;
+
+struct password_options {
+	size_t memory_kib, passes;
+	size_t permits;
+};
+
+/* The memory file whose bytes are the permits; made by the master before it forks. Returns the fd, or negative errno. */
+int password_permits_open(void);
+
+struct password_hasher *password_hasher_new(struct thread_pool *threads, const struct password_options *options,
+					    int permits_fd);
+struct password_hasher *password_hasher_free(struct password_hasher *hasher);
+
+#define PASSWORD_MIN_SIZE 8
+#define PASSWORD_MAX_SIZE 1024
+#define PASSWORD_HASH_SIZE 128 /* a PHC string with its NUL */
+
+/* Both suspend. -EAGAIN: too many at once; -ETIMEDOUT, -ECANCELED while still waiting. */
+int password_hash(struct password_hasher *hasher, const char *password, char ret_hash[PASSWORD_HASH_SIZE]);
+
+/*
+ * 0: right. -EACCES: wrong, or `hash` is NULL (no such account): then a dummy of the current parameters is verified, so
+ * both take the same time. -EINVAL: the stored hash is malformed or its parameters are beyond 1 GiB, 10 passes or one
+ * lane. `ret_rehash` (may be NULL): made with other than the current parameters.
+ */
+int password_verify(struct password_hasher *hasher, const char *password, const char *hash, bool *ret_rehash);
+
+#endif

@@ -1,0 +1,58 @@
+/*
+ * The context: everything that one request or one job owns while it runs. Handlers and jobs receive the same type, so
+ * code that queries, enqueues or logs serves both.
+ *
+ * A handler or job is straight-line code on a coroutine of its own. Calls marked "suspends" let the process serve
+ * others meanwhile; they return by the context's deadline at the latest (-ETIMEDOUT), or with -ECANCELED once the
+ * client has gone or the job was cancelled. Between them nothing else of the process runs: never block.
+ *
+ * Results: 0 or a positive count is success; a negative errno is failure and may be returned as it is: a request is
+ * then answered with the matching problem+json, a job counts a failed attempt.
+ */
+#ifndef PRONG_CONTEXT_H
+#define PRONG_CONTEXT_H
+
+#include <prong/types.h>
+
+struct prong_ctx;
+
+/* Returns ≥ 0 for success or a negative errno. */
+typedef int prong_handler(struct prong_ctx *ctx);
+
+/*
+ * Memory that lives until the request or job ends; there is no free. Zeroed, aligned for any type. Never NULL: a
+ * process out of memory ends, and its supervisor replaces it.
+ */
+void *prong_alloc(struct prong_ctx *ctx, size_t size);
+char *prong_strdup(struct prong_ctx *ctx, const char *text);
+char *prong_format(struct prong_ctx *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * Records why this request or job fails and returns a negative value to return from the handler:
+ *
+ *     return prong_fail(ctx, 422, "invalid_email", "This is not an e-mail address.");
+ *
+ * A request is answered with `status` (400 … 599) and problem+json (RFC 9457) whose `code` is `code` and whose `detail`
+ * is the formatted text, which the client sees. A job's failed attempt keeps code and text; `status` is not used.
+ */
+int prong_fail(struct prong_ctx *ctx, int status, const char *code, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
+/* 32 hexadecimal digits, or what the client sent in X-Request-Id. A job has the id of the request that enqueued it. */
+const char *prong_request_id(const struct prong_ctx *ctx);
+
+/* The signed-in account; aborts where the route's access is not PRONG_SIGNED_IN: check the route, not the result. */
+prong_uuid prong_account_id(const struct prong_ctx *ctx);
+
+enum prong_log_level {
+	PRONG_LOG_DEBUG,
+	PRONG_LOG_INFO,
+	PRONG_LOG_WARNING,
+	PRONG_LOG_ERROR,
+};
+
+/* One structured line with the request id. Never blocks: when the log's reader is slow, lines are dropped and counted. */
+void prong_log(struct prong_ctx *ctx, enum prong_log_level level, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#endif

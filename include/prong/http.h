@@ -1,0 +1,79 @@
+/*
+ * Routes, requests and replies.
+ *
+ * Before a handler runs, the request has been parsed (RFC 9112), matched, its token verified where the route asks for
+ * one, and its body and query string parsed, validated and bound to their records. Whatever was wrong has been answered
+ * as application/problem+json (RFC 9457): 400 malformed, 401 no or bad token, 404, 405 with Allow, 413, 415, 422 with
+ * every wrong field and its JSON pointer (RFC 6901).
+ */
+#ifndef PRONG_HTTP_H
+#define PRONG_HTTP_H
+
+#include <prong/context.h>
+#include <prong/schema.h>
+
+enum prong_method {
+	PRONG_GET = 1, /* HEAD is answered by the GET route */
+	PRONG_POST,
+	PRONG_PUT,
+	PRONG_PATCH,
+	PRONG_DELETE,
+};
+
+enum prong_access {
+	PRONG_PUBLIC,
+	PRONG_SIGNED_IN, /* a valid access token, or 401 */
+};
+
+/* A route list ends with an empty entry. */
+struct prong_route {
+	enum prong_method method;
+	const char *path; /* "/v1/notes/{id}": segments are literal or one {name}; a literal one wins */
+	prong_handler *handler;
+	const struct prong_schema *body;  /* JSON body, required; NULL: the route takes none and refuses one with 415 */
+	const struct prong_schema *query; /* query string: scalars only; unknown and repeated names: 400 */
+	const struct prong_schema *reply;
+	enum prong_access access;
+	size_t max_body;        /* bytes; 0: the setting MAX_BODY */
+	prong_duration timeout; /* from the whole request to its reply, then 504; 0: the setting REQUEST_TIMEOUT */
+	const char *summary;    /* one line for `routes` */
+};
+
+/* The bound body or query string: `const struct note *in = prong_body(ctx, note);`. Lives as long as the request. */
+#define prong_body(ctx, type) ((const struct type *)prong_body_of((ctx), &type##_schema))
+#define prong_query_string(ctx, type) ((const struct type *)prong_query_string_of((ctx), &type##_schema))
+
+/* The text of the path's {name}, percent-decoded. */
+const char *prong_path(const struct prong_ctx *ctx, const char *name);
+
+/* The path's {name} as a UUID; otherwise -ENOENT, which answers 404: there is no such thing. */
+int prong_path_uuid(struct prong_ctx *ctx, const char *name, prong_uuid *ret_uuid);
+
+/* A request header's value by case-insensitive name, or NULL. */
+const char *prong_header(const struct prong_ctx *ctx, const char *name);
+
+/* Adds a header to the reply. Both are copied. Values with control characters abort: validate what users sent. */
+void prong_set_header(struct prong_ctx *ctx, const char *name, const char *value);
+
+/* Replies with one record as JSON. Returns 0. Write-only fields are left out. */
+#define prong_reply(ctx, status, type, record) \
+	prong_reply_record((ctx), (status), &type##_schema, (const struct type *){ (record) })
+
+/* Replies with {"items":[…]}. `records` is an array of structs, as prong_query() gives. */
+#define prong_reply_list(ctx, status, type, records, count) \
+	prong_reply_records((ctx), (status), &type##_schema, (const struct type *){ (records) }, (count))
+
+/* Replies without content, e.g. 204. */
+int prong_reply_empty(struct prong_ctx *ctx, int status);
+
+/* Replies with bytes of any type; they are copied. */
+int prong_reply_bytes(struct prong_ctx *ctx, int status, const char *content_type, const void *data, size_t size);
+
+/* What the macros above stand on. */
+const void *prong_body_of(const struct prong_ctx *ctx, const struct prong_schema *schema);
+const void *prong_query_string_of(const struct prong_ctx *ctx, const struct prong_schema *schema);
+int prong_reply_record(struct prong_ctx *ctx, int status, const struct prong_schema *schema, const void *record);
+int prong_reply_records(struct prong_ctx *ctx, int status, const struct prong_schema *schema, const void *records,
+			size_t count);
+
+#endif
