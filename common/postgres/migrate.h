@@ -14,6 +14,7 @@
 #include <prong/app.h>
 
 #include "common/buffer.h"
+#include "common/arena.h"
 #include "common/runtime.h"
 
 struct migration {
