@@ -1,4 +1,5 @@
-/* Small things every file may use: cleanup attributes, overflow-safe helpers, the monotonic clock, broken invariants. */
+/* Small things every file may use: cleanup attributes, overflow-safe helpers, the monotonic clock, broken invariants.
+ */
 #ifndef BASICS_H
 #define BASICS_H
 
@@ -12,7 +13,7 @@
 
 #define _cleanup_(function) __attribute__((cleanup(function)))
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
-#define container_of(pointer, type, member) ((type *)((char *)(pointer) - offsetof(type, member)))
+#define container_of(pointer, type, member) ((type *)((char *)(pointer)-offsetof(type, member)))
 
 static inline void freep(void *pointer)
 {

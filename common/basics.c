@@ -1,0 +1,123 @@
+#include "common/basics.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+
+void panic_at(const char *file, int line, const char *format, ...)
+{
+	va_list arguments;
+	char text[1024];
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	dprintf(STDERR_FILENO, "prong: panic at %s:%d: %s (process %d)\n", file, line, text, (int)getpid());
+	abort();
+}
+
+void *allocate_array(size_t count, size_t size)
+{
+	void *pointer = calloc(count ? count : 1, size ? size : 1);
+
+	if (!pointer)
+		panic("out of memory: %zu × %zu bytes", count, size);
+	return pointer;
+}
+
+void *allocate(size_t size)
+{
+	return allocate_array(1, size);
+}
+
+void *reallocate(void *pointer, size_t size)
+{
+	void *moved = realloc(pointer, size ? size : 1);
+
+	if (!moved)
+		panic("out of memory: %zu bytes", size);
+	return moved;
+}
+
+char *duplicate(const char *text)
+{
+	size_t size = strlen(text) + 1;
+
+	return memcpy(allocate(size), text, size);
+}
+
+char *format_text(const char *format, ...)
+{
+	va_list arguments;
+	char *text;
+	int r;
+
+	va_start(arguments, format);
+	r = vasprintf(&text, format, arguments);
+	va_end(arguments);
+	if (r < 0)
+		panic("out of memory: formatting \"%s\"", format);
+	return text;
+}
+
+int file_read(const char *path, size_t max_size, char **ret_data, size_t *ret_size)
+{
+	_cleanup_(closep) int fd = open(path, O_RDONLY | O_CLOEXEC);
+	_cleanup_(freep) char *data = NULL;
+	size_t size = 0, capacity = 4096;
+
+	if (fd < 0)
+		return -errno;
+	data = allocate(capacity + 1);
+	for (;;) {
+		ssize_t n = read(fd, data + size, capacity - size);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return -errno;
+		if (n == 0)
+			break;
+		size += (size_t)n;
+		if (size > max_size)
+			return -EFBIG;
+		if (size == capacity) {
+			capacity *= 2;
+			data = reallocate(data, capacity + 1);
+		}
+	}
+	data[size] = '\0';
+	*ret_data = data;
+	*ret_size = size;
+	data = NULL;
+	return 0;
+}
+
+static uint64_t rotate_left(uint64_t x, int k)
+{
+	return (x << k) | (x >> (64 - k));
+}
+
+uint64_t random_u64(void)
+{
+	static uint64_t state[4];
+	static pid_t seeded_in; /* a forked child must not repeat its parent */
+	uint64_t result, t;
+
+	if (seeded_in != getpid()) {
+		if (getrandom(state, sizeof(state), 0) != sizeof(state))
+			panic("getrandom: %s", strerror(errno));
+		seeded_in = getpid();
+	}
+	result = rotate_left(state[1] * 5, 7) * 9;
+	t = state[1] << 17;
+	state[2] ^= state[0];
+	state[3] ^= state[1];
+	state[1] ^= state[2];
+	state[0] ^= state[3];
+	state[2] ^= t;
+	state[3] = rotate_left(state[3], 45);
+	return result;
+}

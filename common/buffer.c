@@ -1,0 +1,171 @@
+#include "common/buffer.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "common/basics.h"
+
+void buffer_free(struct buffer *buffer)
+{
+	free(buffer->data);
+	*buffer = (struct buffer){ 0 };
+}
+
+void buffer_reserve(struct buffer *buffer, size_t more)
+{
+	size_t needed = buffer->size + more, capacity = buffer->capacity ? buffer->capacity : 256;
+
+	if (needed <= buffer->capacity)
+		return;
+	if (needed < more || needed > SIZE_MAX / 2)
+		panic("out of memory: a buffer of %zu + %zu bytes", buffer->size, more);
+	while (capacity < needed)
+		capacity *= 2;
+	buffer->data = reallocate(buffer->data, capacity);
+	buffer->capacity = capacity;
+}
+
+void buffer_add_string(struct buffer *buffer, const char *text)
+{
+	buffer_add(buffer, text, strlen(text));
+}
+
+void buffer_add_char(struct buffer *buffer, char c)
+{
+	buffer_add(buffer, &c, 1);
+}
+
+void buffer_add_integer(struct buffer *buffer, int64_t value)
+{
+	char digits[20], *place = digits + sizeof(digits);
+	uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+
+	do {
+		*--place = (char)('0' + rest % 10);
+		rest /= 10;
+	} while (rest);
+	if (value < 0)
+		buffer_add_char(buffer, '-');
+	buffer_add(buffer, place, (size_t)(digits + sizeof(digits) - place));
+}
+
+void buffer_add_double(struct buffer *buffer, double value)
+{
+	char text[32];
+	int length = 0;
+
+	check(isfinite(value)); /* JSON cannot say it; whoever takes doubles in refuses them */
+	for (int precision = 15; precision <= 17; precision++) {
+		length = snprintf(text, sizeof(text), "%.*g", precision, value);
+		if (strtod(text, NULL) == value)
+			break;
+	}
+	buffer_add(buffer, text, (size_t)length);
+}
+
+void buffer_add_format(struct buffer *buffer, const char *format, ...)
+{
+	va_list arguments, again;
+	int length;
+
+	va_start(arguments, format);
+	va_copy(again, arguments);
+	length = vsnprintf(NULL, 0, format, again);
+	va_end(again);
+	check(length >= 0);
+	buffer_reserve(buffer, (size_t)length + 1);
+	vsnprintf(buffer->data + buffer->size, (size_t)length + 1, format, arguments);
+	va_end(arguments);
+	buffer->size += (size_t)length;
+}
+
+/* The length of the well-formed UTF-8 sequence at `text` (RFC 3629), 0 when there is none. */
+static size_t utf8_sequence(const unsigned char *text, size_t size)
+{
+	unsigned char lead = text[0], low = 0x80, high = 0xBF;
+	size_t length;
+
+	if (lead < 0x80)
+		return 1;
+	if (lead >= 0xC2 && lead <= 0xDF)
+		length = 2;
+	else if (lead >= 0xE0 && lead <= 0xEF)
+		length = 3;
+	else if (lead >= 0xF0 && lead <= 0xF4)
+		length = 4;
+	else
+		return 0;
+	if (lead == 0xE0)
+		low = 0xA0;
+	else if (lead == 0xED)
+		high = 0x9F;
+	else if (lead == 0xF0)
+		low = 0x90;
+	else if (lead == 0xF4)
+		high = 0x8F;
+	if (size < length || text[1] < low || text[1] > high)
+		return 0;
+	for (size_t i = 2; i < length; i++)
+		if (text[i] < 0x80 || text[i] > 0xBF)
+			return 0;
+	return length;
+}
+
+static void add_escaped(struct buffer *buffer, unsigned char c)
+{
+	static const char hex[] = "0123456789abcdef";
+	char escape[6] = { '\\', 'u', '0', '0', hex[c >> 4], hex[c & 15] };
+
+	switch (c) {
+	case '"':
+		buffer_add_literal(buffer, "\\\"");
+		break;
+	case '\\':
+		buffer_add_literal(buffer, "\\\\");
+		break;
+	case '\n':
+		buffer_add_literal(buffer, "\\n");
+		break;
+	case '\r':
+		buffer_add_literal(buffer, "\\r");
+		break;
+	case '\t':
+		buffer_add_literal(buffer, "\\t");
+		break;
+	default:
+		buffer_add(buffer, escape, sizeof(escape));
+	}
+}
+
+void buffer_add_json_string(struct buffer *buffer, const char *text, size_t size)
+{
+	const unsigned char *bytes = (const unsigned char *)text;
+	size_t i = 0, plain = 0; /* where the run of bytes that stand for themselves began */
+
+	buffer_reserve(buffer, size + 2);
+	buffer_add_char(buffer, '"');
+	while (i < size) {
+		size_t length = utf8_sequence(bytes + i, size - i);
+		bool escape = bytes[i] < 0x20 || bytes[i] == '"' || bytes[i] == '\\' || bytes[i] == 0x7F;
+
+		if (length && !escape) {
+			i += length;
+			continue;
+		}
+		buffer_add(buffer, text + plain, i - plain);
+		if (length)
+			add_escaped(buffer, bytes[i]);
+		else
+			buffer_add_literal(buffer, "\xEF\xBF\xBD");
+		plain = ++i;
+	}
+	buffer_add(buffer, text + plain, i - plain);
+	buffer_add_char(buffer, '"');
+}
+
+const char *buffer_text(struct buffer *buffer)
+{
+	buffer_reserve(buffer, 1);
+	buffer->data[buffer->size] = '\0';
+	return buffer->data;
+}
