@@ -17,9 +17,9 @@ struct postgres_connection;
 struct problem {
 	int status; /* 0: none */
 	const char *code;
-	const char *detail; /* shown to clients; NULL: none */
+	const char *detail;		    /* shown to clients; NULL: none */
 	const struct schema_errors *errors; /* NULL: none */
-	int retry_after;    /* seconds; 0: none */
+	int retry_after;		    /* seconds; 0: none */
 };
 
 struct prong_ctx {

@@ -21,20 +21,20 @@ struct runtime {
 	const struct settings *settings; /* borrowed, as the next two */
 	const struct registry *registry;
 	struct scoreboard *scoreboard; /* NULL in a command such as `jobs ls` */
-	uint64_t incarnation;          /* random, of this process */
+	uint64_t incarnation;	       /* random, of this process */
 	struct loop *loop;
 	struct thread_pool *threads;
 	struct postgres *postgres;
 	struct redis *redis;
 	struct job_queue *jobs;
-	struct keyring *keyring;          /* NULL without the accounts module, and in commands */
+	struct keyring *keyring;		 /* NULL without the accounts module, and in commands */
 	struct password_hasher *password_hasher; /* likewise */
 };
 
 /* What a process needs besides the loop. */
 enum runtime_part {
 	RUNTIME_POSTGRES = 1,
-	RUNTIME_REDIS = 2, /* and the job queue */
+	RUNTIME_REDIS = 2,    /* and the job queue */
 	RUNTIME_SECURITY = 4, /* keyring and password hasher; needs RUNTIME_POSTGRES */
 };
 

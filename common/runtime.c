@@ -1,0 +1,76 @@
+#include "common/runtime.h"
+
+#include <sodium.h>
+
+#include "common/jobs/job_queue.h"
+#include "common/loop.h"
+#include "common/postgres/postgres.h"
+#include "common/redis/redis.h"
+#include "common/security/keyring.h"
+#include "common/security/password.h"
+#include "common/thread_pool.h"
+
+/* Threads of a process: for hashes, of which no more run at once than the tree's permits, and for rare blocking calls.
+ */
+static size_t thread_count(const struct settings *settings)
+{
+	return (size_t)settings->password_hashes + 1;
+}
+
+struct runtime *runtime_new(const struct settings *settings, const struct registry *registry,
+			    struct scoreboard *scoreboard, const char *name, int permits, unsigned parts)
+{
+	struct runtime *runtime = allocate(sizeof(*runtime));
+
+	if (sodium_init() < 0)
+		panic("libsodium cannot start");
+	runtime->settings = settings;
+	runtime->registry = registry;
+	runtime->scoreboard = scoreboard;
+	do {
+		randombytes_buf(&runtime->incarnation, sizeof(runtime->incarnation));
+	} while (runtime->incarnation == 0);
+	/* Beside the handlers or jobs a process has a few coroutines of its own, which must never be refused. */
+	runtime->loop = loop_new((size_t)settings->max_requests + (size_t)settings->job_concurrency + 16);
+	runtime->threads = thread_pool_new(runtime->loop, thread_count(settings), 256);
+	if (parts & RUNTIME_POSTGRES)
+		runtime->postgres = postgres_new(runtime->loop, runtime->threads,
+						 &(struct postgres_options){
+							 .url = settings->database_url,
+							 .shared = (size_t)settings->database_connections,
+							 .owned = (size_t)settings->database_transactions,
+							 .statement_timeout = settings->database_timeout,
+							 .application_name = name,
+						 });
+	if (parts & RUNTIME_REDIS) {
+		runtime->redis = redis_new(runtime->loop, settings->redis_url, name);
+		runtime->jobs = job_queue_new(runtime->redis, registry);
+	}
+	if (parts & RUNTIME_SECURITY) {
+		check(parts & RUNTIME_POSTGRES);
+		runtime->keyring = keyring_new(settings->secret);
+		runtime->password_hasher = password_hasher_new(runtime->threads,
+							       &(struct password_options){
+								       .memory_kib = (size_t)settings->password_memory,
+								       .passes = (size_t)settings->password_passes,
+								       .permits = (size_t)settings->password_hashes,
+							       },
+							       permits);
+	}
+	return runtime;
+}
+
+struct runtime *runtime_free(struct runtime *runtime)
+{
+	if (!runtime)
+		return NULL;
+	runtime->password_hasher = password_hasher_free(runtime->password_hasher);
+	runtime->keyring = keyring_free(runtime->keyring);
+	runtime->jobs = job_queue_free(runtime->jobs);
+	runtime->redis = redis_free(runtime->redis);
+	runtime->postgres = postgres_free(runtime->postgres);
+	runtime->threads = thread_pool_free(runtime->threads);
+	runtime->loop = loop_free(runtime->loop);
+	free(runtime);
+	return NULL;
+}
