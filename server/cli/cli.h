@@ -1,0 +1,99 @@
+/*
+ * The command line that prong_main() gives an application. Each command is one `struct command` in a file of its own,
+ * listed in cli.c. Before it runs, cli.c has answered --help, read and checked what the command says it needs, and
+ * reported every mistake with the exit status of common/process.h.
+ */
+#ifndef CLI_H
+#define CLI_H
+
+#include <stdio.h>
+
+#include "common/process.h"
+
+struct composition;
+
+/* What a command needs; cli.c ends with STATUS_CONFIGURATION when it cannot be had. */
+enum command_needs {
+	NEEDS_SETTINGS = 1,
+	NEEDS_REGISTRY = 2,
+	NEEDS_DATABASE = 4 | NEEDS_SETTINGS, /* DATABASE_URL is set; nobody has connected yet */
+	NEEDS_REDIS = 8 | NEEDS_SETTINGS,    /* likewise REDIS_URL */
+	NEEDS_SECRET = 16 | NEEDS_SETTINGS,  /* likewise PRONG_SECRET */
+};
+
+/* One call of a command. Everything is borrowed and lives until it returns. */
+struct invocation {
+	const char *program; /* the base name of argv[0], for messages that name a command to run */
+	int argc;            /* the arguments after the command's name; after options_parse() those that are no options */
+	char **argv;
+	const struct prong_app *app;
+	const struct registry *registry; /* NULL unless needed */
+	const struct settings *settings; /* likewise */
+	const struct composition *composition;
+};
+
+struct command {
+	const char *name;
+	const char *usage;   /* what may follow the name: "[--json]", "up|down|status|new …" */
+	const char *summary; /* one line for the list of commands */
+	const char *help;    /* what --help prints below the usage: verbs and options, one a line; ends with a newline */
+	unsigned needs;
+	int (*run)(struct invocation *invocation); /* returns the exit status */
+};
+
+extern const struct command command_dev, command_serve, command_work, command_migrate, command_jobs, command_config,
+	command_routes, command_version;
+
+/* Runs the command that argv names; returns the exit status. */
+int cli_run(int argc, char *argv[], const struct prong_app *app, const struct composition *composition);
+
+/* ---- for commands ---- */
+
+/* A long option: either a flag, or one that takes a value. A list ends with an empty entry. */
+struct command_option {
+	const char *name; /* without "--" */
+	bool *flag;
+	const char **value;
+};
+
+/*
+ * Takes the options out of the invocation's arguments, wherever they stand; "--" ends them. 0; or -EINVAL after having
+ * said on standard error what is wrong (unknown option, missing value, more than `max_arguments` arguments left): then
+ * return STATUS_USAGE.
+ */
+int options_parse(struct invocation *invocation, const struct command_option *options, int max_arguments);
+
+/* A decimal integer from `low` to `high`: 0; or -EINVAL after having said so, as above. */
+int option_integer(const struct invocation *invocation, const char *name, const char *text, int64_t low, int64_t high,
+		   int64_t *ret_value);
+
+/* Says on standard error what is wrong, followed by where help is; returns STATUS_USAGE. */
+int usage_error(const struct invocation *invocation, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Says "PROGRAM: …" on standard error; returns `status`. */
+int command_error(const struct invocation *invocation, int status, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Prints gathered mistakes (one a line) on standard error, each as "PROGRAM: …"; returns `status`. */
+int command_mistakes(const struct invocation *invocation, int status, struct buffer *mistakes);
+
+/*
+ * A table for people, or with --json an array of objects whose keys are the columns' names. Cells are added row by row
+ * and copied; NULL is an empty cell and JSON's null.
+ */
+struct table;
+struct table *table_new(const char *const columns[]); /* lower case, borrowed; ends with NULL */
+struct table *table_free(struct table *table);        /* returns NULL */
+void table_freep(struct table **table);               /* for _cleanup_ */
+void table_add(struct table *table, const char *text);
+void table_add_integer(struct table *table, int64_t value);
+void table_add_bool(struct table *table, bool value);     /* people see yes or no */
+void table_add_json(struct table *table, const char *json); /* well-formed JSON, shown as it is; NULL as above */
+
+/* Prints on standard output. Without rows people see `empty`. Returns STATUS_OK, or STATUS_FAILURE when it cannot. */
+int table_print(const struct table *table, bool json, const char *empty);
+
+/* Ends what a command printed on standard output: STATUS_OK, or STATUS_FAILURE when not all could be written. */
+int output_end(const struct invocation *invocation);
+
+#endif
