@@ -1,6 +1,6 @@
 #include "common/context.h"
 
-#include <prong/http.h>
+#include <stdio.h>
 
 #include "common/log.h"
 #include "common/loop.h"
@@ -126,6 +126,7 @@ struct run {
 	int (*function)(struct prong_ctx *ctx, void *argument);
 	void *argument;
 	int result;
+	bool ended;
 };
 
 static void run_coroutine(void *argument)
@@ -135,6 +136,7 @@ static void run_coroutine(void *argument)
 	coroutine_set_deadline(coroutine_current(), monotonic_us() + run->timeout);
 	run->result = run->function(&run->ctx, run->argument);
 	context_end(&run->ctx);
+	run->ended = true;
 	loop_stop(run->ctx.runtime->loop);
 }
 
@@ -148,6 +150,7 @@ int context_run(struct runtime *runtime, prong_duration timeout, int (*function)
 	r = coroutine_start(runtime->loop, run_coroutine, &run, NULL);
 	if (r < 0)
 		return r;
-	loop_run(runtime->loop);
+	if (!run.ended)
+		loop_run(runtime->loop);
 	return run.result;
 }
