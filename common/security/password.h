@@ -1,7 +1,7 @@
 /*
- * Passwords: Argon2id (RFC 9106) by libsodium, on the thread pool, at most PASSWORD_HASHES at once over all processes of
- * the tree. The cap is byte-range F_OFD_SETLK locks on a memory file: a permit belongs to the hash, and the kernel frees it
- * with the process. Waiting for a permit is bounded: after one second -EAGAIN (503 + Retry-After).
+ * Passwords: Argon2id (RFC 9106) by libsodium, on the thread pool, at most PASSWORD_HASHES at once over all processes
+ * of the tree. The cap is byte-range F_OFD_SETLK locks on a memory file: a permit belongs to the hash, and the kernel
+ * frees it with the process. Waiting for a permit is bounded: after one second -EAGAIN (503 + Retry-After).
  */
 #ifndef PASSWORD_H
 #define PASSWORD_H
@@ -16,7 +16,8 @@ struct password_options {
 	size_t permits;
 };
 
-/* The memory file whose bytes are the permits; made by the master before it forks. Returns the fd, or negative errno. */
+/* The memory file whose bytes are the permits; made by the master before it forks. Returns the fd, or negative errno.
+ */
 int password_permits_open(void);
 
 struct password_hasher *password_hasher_new(struct thread_pool *threads, const struct password_options *options,
