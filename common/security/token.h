@@ -1,7 +1,7 @@
 /*
- * Access tokens: JWT (RFC 7519) signed with Ed25519 (RFC 8037), `typ: at+jwt` (RFC 9068), verified locally. The rules of
- * RFC 8725: one key, one algorithm; the header's kid only looks up our own keys; crit, jku, jwk, x5u are refused.
- * Pure functions; nothing suspends.
+ * Access tokens: JWT (RFC 7519) signed with Ed25519 (RFC 8037), `typ: at+jwt` (RFC 9068), verified locally. The rules
+ * of RFC 8725: one key, one algorithm; the header's kid only looks up our own keys; a header that says anything beyond
+ * alg, typ and kid (crit, jku, jwk, x5u …) is refused. Pure functions; nothing suspends.
  */
 #ifndef TOKEN_H
 #define TOKEN_H
@@ -18,21 +18,29 @@ struct signing_key {
 };
 
 struct token_claims {
-	const char *issuer, *audience; /* expected and written alike */
+	/* Both are the setting PUBLIC_URL: an installation issues tokens for itself. */
+	const char *issuer, *audience;
 	prong_uuid account_id, session_id, token_id;
 	int64_t issued_at, expires_at; /* seconds since the epoch */
 };
 
 #define TOKEN_MAX_SIZE 8192
+#define TOKEN_LIFETIME PRONG_MINUTES(10)
 
 void signing_key_generate(struct signing_key *ret_key);
 void signing_key_name(struct signing_key *key); /* sets `id` from `public_key` */
 
+/* Whether `signature` (`signature_size` bytes, of which only 64 can be right) is the key's over `data`. */
+bool signing_key_verify(const struct signing_key *key, const void *data, size_t size, const unsigned char *signature,
+			size_t signature_size);
+
+/* The compact form, from the arena. `claims` is taken as it is. */
 char *token_sign(struct arena *arena, const struct signing_key *key, const struct token_claims *claims);
 
 /*
- * Verifies a compact token against `keys`. Returns 0 and the claims, or -EACCES with a short reason for the log, never
- * for the client. `now` in seconds since the epoch; 30 s of skew are allowed on iat and nbf, none on exp.
+ * Verifies a compact token against `keys`. Returns 0 and the claims, whose strings are `issuer` and `audience` as
+ * given; or -EACCES with a short reason for the log, never for the client. `now` in seconds since the epoch; 30 s of
+ * skew are allowed on iat and nbf, none on exp.
  */
 int token_verify(struct arena *arena, const struct signing_key *keys, size_t n_keys, const char *token, size_t size,
 		 const char *issuer, const char *audience, int64_t now, struct token_claims *ret_claims,
