@@ -1,7 +1,7 @@
 /*
- * The signing keys of this installation: rows of prong_signing_keys, the secret half sealed with XChaCha20-Poly1305 under
- * a key derived from PRONG_SECRET. Every http worker holds them opened in locked memory. The first process to find none
- * makes one; a unique index sees to it that there is one.
+ * The signing keys of this installation: rows of prong_signing_keys, the secret half sealed with XChaCha20-Poly1305
+ * under a key derived from PRONG_SECRET. Every http worker holds them opened in locked memory. The first process to
+ * find none makes one; a unique index sees to it that there is one.
  */
 #ifndef KEYRING_H
 #define KEYRING_H
@@ -20,7 +20,7 @@ struct keyring *keyring_free(struct keyring *keyring); /* wipes it; returns NULL
  */
 int keyring_load(struct keyring *keyring, struct prong_ctx *ctx);
 
-/* The key to sign with, and all to verify with; NULL and 0 before the first load. */
+/* The key to sign with, and all to verify with, valid until the next load; NULL and 0 before the first. */
 const struct signing_key *keyring_current(const struct keyring *keyring);
 const struct signing_key *keyring_all(const struct keyring *keyring, size_t *ret_count);
 
