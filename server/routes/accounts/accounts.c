@@ -1,0 +1,31 @@
+#include "server/routes/accounts/accounts.h"
+
+/* Bytes: both members at their limits, every byte of them escaped, with room to spare. */
+#define MAX_CREDENTIALS 16384
+
+static const struct prong_route routes[] = {
+	{ PRONG_POST, "/v1/accounts", create_account, .body = &credentials_schema, .reply = &account_schema,
+	  .max_body = MAX_CREDENTIALS, .summary = "Sign up" },
+	{ PRONG_POST, "/v1/sessions", create_session, .body = &credentials_schema, .reply = &session_schema,
+	  .max_body = MAX_CREDENTIALS, .summary = "Sign in" },
+	{ PRONG_GET, "/v1/account", get_own_account, .reply = &account_schema, .access = PRONG_SIGNED_IN,
+	  .summary = "The signed-in account" },
+	{}
+};
+
+extern const char embedded_accounts_0001_accounts_up_sql[], embedded_accounts_0001_accounts_down_sql[];
+extern const char embedded_accounts_0002_sessions_up_sql[], embedded_accounts_0002_sessions_down_sql[];
+extern const char embedded_accounts_0003_signing_keys_up_sql[], embedded_accounts_0003_signing_keys_down_sql[];
+
+static const struct prong_migration migrations[] = {
+	{ 1, "accounts", embedded_accounts_0001_accounts_up_sql, embedded_accounts_0001_accounts_down_sql },
+	{ 2, "sessions", embedded_accounts_0002_sessions_up_sql, embedded_accounts_0002_sessions_down_sql },
+	{ 3, "signing_keys", embedded_accounts_0003_signing_keys_up_sql, embedded_accounts_0003_signing_keys_down_sql },
+	{}
+};
+
+const struct prong_module prong_accounts = {
+	.name = "accounts",
+	.routes = routes,
+	.migrations = migrations,
+};

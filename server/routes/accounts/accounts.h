@@ -1,0 +1,61 @@
+/*
+ * The accounts module: sign-up, sign-in and the own account. Written on the public API, as an application would be;
+ * from within it takes only the password hasher and the keyring. One file per handler; accounts.c lists them.
+ */
+#ifndef ACCOUNTS_H
+#define ACCOUNTS_H
+
+#include <prong/prong.h>
+
+struct account {
+	prong_uuid id;
+	const char *email;
+	prong_time created_at;
+};
+
+struct credentials {
+	const char *email;
+	const char *password; /* used exactly as received */
+};
+
+struct session {
+	const char *access_token;
+	const char *token_type;
+	int32_t expires_in; /* seconds */
+	prong_uuid session_id;
+	struct account *account;
+};
+
+/* clang-format off */
+PRONG_SCHEMA(account,
+	PRONG_FIELD(account, id, .read_only = true),
+	PRONG_FIELD(account, email, .required = true, .max_length = 254, .format = PRONG_EMAIL),
+	PRONG_FIELD(account, created_at, .read_only = true));
+
+/* The password's limits are bytes, not code points: its handlers check them. */
+PRONG_SCHEMA(credentials,
+	PRONG_FIELD(credentials, email, .required = true, .max_length = 254, .format = PRONG_EMAIL),
+	PRONG_FIELD(credentials, password, .required = true, .write_only = true, .secret = true));
+
+PRONG_SCHEMA(session,
+	PRONG_FIELD(session, access_token, .read_only = true, .secret = true),
+	PRONG_FIELD(session, token_type, .read_only = true),
+	PRONG_FIELD(session, expires_in, .read_only = true),
+	PRONG_FIELD(session, session_id, .read_only = true),
+	PRONG_FIELD_OBJECT(session, account, account, .read_only = true));
+/* clang-format on */
+
+prong_handler create_account;  /* POST /v1/accounts */
+prong_handler create_session;  /* POST /v1/sessions */
+prong_handler get_own_account; /* GET /v1/account */
+
+#define EMAIL_SIZE 255 /* RFC 5321's 254 with the NUL */
+
+/*
+ * The form in which addresses are compared: ASCII letters in lower case, nothing else changed (no dots or +tags taken
+ * out: that is the mail host's business). -EINVAL for more than ASCII, whose look-alikes would need more care, and for
+ * what is too long or not printable. The address's form is the schema's to check.
+ */
+int email_normalise(const char *email, char ret_normalised[EMAIL_SIZE]);
+
+#endif

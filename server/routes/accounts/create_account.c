@@ -1,0 +1,52 @@
+#include "common/basics.h"
+#include "common/context.h"
+#include "common/security/password.h"
+#include "server/routes/accounts/accounts.h"
+
+/*
+ * A courtesy: the account exists already, and the client must hear so. When the queue cannot take the mail, it is the
+ * mail that is missing, and the log says which.
+ */
+static void send_welcome(struct prong_ctx *ctx, const struct account *account)
+{
+	char id[PRONG_UUID_TEXT_SIZE];
+	int r;
+
+	r = prong_send_mail(ctx,
+			    &(struct prong_mail){
+				    .to = account->email,
+				    .subject = prong_format(ctx, "Welcome to %s", ctx->runtime->registry->app->name),
+				    .text = "Your account is ready: sign in with this address and your password.\n",
+			    });
+	if (r < 0)
+		prong_log(ctx, PRONG_LOG_ERROR, "account %s: the welcome mail was not enqueued: %s",
+			  prong_uuid_format(account->id, id), strerror(-r));
+}
+
+int create_account(struct prong_ctx *ctx)
+{
+	const struct credentials *in = prong_body(ctx, credentials);
+	size_t password_size = strlen(in->password);
+	char email[EMAIL_SIZE], hash[PASSWORD_HASH_SIZE];
+	struct account *account;
+	int r;
+
+	if (email_normalise(in->email, email) < 0)
+		return prong_fail(ctx, 422, "invalid_email", "An address of other than ASCII characters is not taken.");
+	if (password_size < PASSWORD_MIN_SIZE || password_size > PASSWORD_MAX_SIZE)
+		return prong_fail(ctx, 422, "invalid_password", "A password must have %d to %d bytes.",
+				  PASSWORD_MIN_SIZE, PASSWORD_MAX_SIZE);
+	r = password_hash(ctx->runtime->password_hasher, in->password, hash);
+	if (r < 0)
+		return r;
+	r = prong_query_one(ctx, account, &account,
+			    "INSERT INTO prong_accounts (id, email, email_normalised, password_hash)"
+			    " VALUES ($1, $2, $3, $4) RETURNING id, email, created_at",
+			    prong_uuid_make(), in->email, email, hash);
+	if (r == -EEXIST)
+		return prong_fail(ctx, 409, "email_taken", "There is an account with this address already.");
+	if (r < 0)
+		return r;
+	send_welcome(ctx, account);
+	return prong_reply(ctx, 201, account, account);
+}
