@@ -10,6 +10,13 @@
 #include "common/basics.h"
 #include "common/buffer.h"
 
+#define ACCOUNTS_MODULE "accounts" /* the name of prong_accounts */
+#define APP_SEQUENCE "app"         /* of the application's own migrations: no module may be called so */
+
+/* Bounds of a route's path. */
+#define ROUTE_MAX_SEGMENTS 32
+#define ROUTE_MAX_PARAMETERS 8
+
 struct registry {
 	const struct prong_app *app;
 	size_t n_routes, n_jobs, n_modules, n_queues;

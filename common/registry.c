@@ -1,0 +1,378 @@
+#include "common/registry.h"
+
+#include "common/arena.h"
+#include "common/schema/schema.h"
+
+#define DEFAULT_QUEUE "default"
+#define DEFAULT_MAX_ATTEMPTS 20
+#define DEFAULT_TIMEOUT PRONG_SECONDS(60)
+
+/* What is being built, and where its mistakes go. */
+struct builder {
+	struct registry *registry;
+	struct arena arena;
+	struct buffer *mistakes;
+	size_t n_mistakes;
+};
+
+static void mistake(struct builder *builder, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void mistake(struct builder *builder, const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	buffer_add_string(builder->mistakes, arena_vformat(&builder->arena, format, arguments));
+	va_end(arguments);
+	buffer_add_char(builder->mistakes, '\n');
+	builder->n_mistakes++;
+}
+
+static bool is_letter(char c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* A letter or '_', then also digits and, where `dash`, '-'. */
+static bool is_name(const char *text, size_t size, bool dash)
+{
+	if (!size || !(is_letter(text[0]) || text[0] == '_'))
+		return false;
+	for (size_t i = 1; i < size; i++)
+		if (!is_letter(text[i]) && !is_digit(text[i]) && text[i] != '_' && !(dash && text[i] == '-'))
+			return false;
+	return true;
+}
+
+static bool is_queue_name(const char *text)
+{
+	if (!*text)
+		return false;
+	for (; *text; text++)
+		if (!is_letter(*text) && !is_digit(*text) && *text != '_' && *text != '-')
+			return false;
+	return true;
+}
+
+static const char *method_name(enum prong_method method)
+{
+	static const char *const names[] = {
+		[PRONG_GET] = "GET",	 [PRONG_POST] = "POST",	    [PRONG_PUT] = "PUT",
+		[PRONG_PATCH] = "PATCH", [PRONG_DELETE] = "DELETE",
+	};
+
+	return (size_t)method < ARRAY_SIZE(names) && names[method] ? names[method] : "(no method)";
+}
+
+static const char *route_name(struct builder *builder, const struct prong_route *route)
+{
+	return arena_format(&builder->arena, "route %s %s", method_name(route->method),
+			    route->path ? route->path : "(no path)");
+}
+
+static void check_schema(struct builder *builder, const char *user, const struct prong_schema *schema)
+{
+	const char *wrong;
+
+	if (schema && schema_check(schema, &builder->arena, &wrong) < 0)
+		mistake(builder, "%s: %s", user, wrong);
+}
+
+/* ---- routes ---- */
+
+/* A literal is kept as it is compared: decoded text. What would need an escape in a URL is refused. */
+static bool is_literal(const char *text, size_t size)
+{
+	if ((size == 1 && text[0] == '.') || (size == 2 && text[0] == '.' && text[1] == '.'))
+		return false;
+	for (size_t i = 0; i < size; i++)
+		if (!is_letter(text[i]) && !is_digit(text[i]) && !strchr("-._~!$&'()*+,;=:@", text[i]))
+			return false;
+	return size > 0;
+}
+
+/*
+ * Checks a path; returns its shape, in which every {name} is {}, or NULL with a reason. Two routes of one shape and
+ * method are one route.
+ */
+static const char *path_shape(struct builder *builder, const char *path, const char **ret_reason)
+{
+	struct arena *arena = &builder->arena;
+	const char *shape = "", *seen = "/";
+	size_t segments = 0, parameters = 0;
+
+	if (!path || path[0] != '/') {
+		*ret_reason = "its path must begin with '/'";
+		return NULL;
+	}
+	if (string_equal(path, "/"))
+		return path;
+
+	for (const char *segment = path + 1, *next; segment; segment = next) {
+		size_t size = strcspn(segment, "/");
+		const char *text = arena_strndup(arena, segment, size);
+
+		next = segment[size] ? segment + size + 1 : NULL;
+		if (++segments > ROUTE_MAX_SEGMENTS) {
+			*ret_reason = arena_format(arena, "its path has more than %d segments", ROUTE_MAX_SEGMENTS);
+			return NULL;
+		}
+		if (size >= 2 && text[0] == '{' && text[size - 1] == '}') {
+			const char *marked = arena_format(arena, "/%s/", text);
+
+			if (!is_name(text + 1, size - 2, false)) {
+				*ret_reason = arena_format(arena,
+							   "'%s' is no parameter: a name is letters, digits and '_'", text);
+				return NULL;
+			}
+			if (strstr(seen, marked)) {
+				*ret_reason = arena_format(arena, "the parameter %s stands there twice", text);
+				return NULL;
+			}
+			if (++parameters > ROUTE_MAX_PARAMETERS) {
+				*ret_reason = arena_format(arena, "its path has more than %d parameters",
+							   ROUTE_MAX_PARAMETERS);
+				return NULL;
+			}
+			seen = arena_format(arena, "%s%s/", seen, text);
+			shape = arena_format(arena, "%s/{}", shape);
+			continue;
+		}
+		if (!is_literal(text, size)) {
+			*ret_reason = size ? arena_format(arena,
+							  "'%s' is no path segment: write literal text or one {name}", text)
+					   : "its path has an empty segment ('//' or a '/' at its end)";
+			return NULL;
+		}
+		shape = arena_format(arena, "%s/%s", shape, text);
+	}
+	return shape;
+}
+
+static void check_query(struct builder *builder, const char *user, const struct prong_schema *schema)
+{
+	for (size_t i = 0; schema && i < schema->n_fields; i++) {
+		int kind = schema->fields[i].kind & ~PRONG_KIND_OPTIONAL;
+
+		if (kind == PRONG_KIND_OBJECT || kind == PRONG_KIND_JSON)
+			mistake(builder, "%s: the field %s.%s cannot stand in a query string: only scalars can", user,
+				schema->name, schema->fields[i].name);
+	}
+}
+
+static void check_route(struct builder *builder, const struct prong_route *route)
+{
+	const char *user = route_name(builder, route);
+
+	if (route->method < PRONG_GET || route->method > PRONG_DELETE)
+		mistake(builder, "%s: it needs a method, PRONG_GET … PRONG_DELETE", user);
+	if (!route->handler)
+		mistake(builder, "%s: it has no handler", user);
+	if (route->method == PRONG_GET && route->body)
+		mistake(builder, "%s: a GET takes no body", user);
+	if (route->access != PRONG_PUBLIC && route->access != PRONG_SIGNED_IN)
+		mistake(builder, "%s: its access is neither PRONG_PUBLIC nor PRONG_SIGNED_IN", user);
+	if (route->timeout < 0)
+		mistake(builder, "%s: its timeout is negative", user);
+	check_schema(builder, user, route->body);
+	check_schema(builder, user, route->query);
+	check_schema(builder, user, route->reply);
+	check_query(builder, user, route->query);
+}
+
+static void check_routes(struct builder *builder)
+{
+	struct registry *registry = builder->registry;
+	const char **shapes = arena_alloc(&builder->arena, (registry->n_routes + 1) * sizeof(*shapes));
+	bool accounts = false;
+
+	for (size_t i = 0; i < registry->n_modules; i++)
+		accounts |= registry->modules[i]->name && string_equal(registry->modules[i]->name, ACCOUNTS_MODULE);
+
+	for (size_t i = 0; i < registry->n_routes; i++) {
+		const struct prong_route *route = registry->routes[i];
+		const char *reason;
+
+		check_route(builder, route);
+		if (route->access == PRONG_SIGNED_IN && !accounts)
+			mistake(builder, "%s: PRONG_SIGNED_IN needs the module prong_accounts: add it to .modules",
+				route_name(builder, route));
+		shapes[i] = path_shape(builder, route->path, &reason);
+		if (!shapes[i])
+			mistake(builder, "%s: %s", route_name(builder, route), reason);
+		for (size_t j = 0; shapes[i] && j < i; j++)
+			if (shapes[j] && registry->routes[j]->method == route->method &&
+			    string_equal(shapes[i], shapes[j]))
+				mistake(builder, "%s: it is already there as %s", route_name(builder, route),
+					route_name(builder, registry->routes[j]));
+	}
+}
+
+/* ---- jobs and modules ---- */
+
+static void check_jobs(struct builder *builder)
+{
+	struct registry *registry = builder->registry;
+
+	for (size_t i = 0; i < registry->n_jobs; i++) {
+		const struct prong_job *job = registry->jobs[i];
+		const char *user = arena_format(&builder->arena, "job %s", job->name ? job->name : "(no name)");
+
+		if (!job->name || !is_name(job->name, strlen(job->name), false))
+			mistake(builder, "%s: its name must be letters, digits and '_'", user);
+		if (!job->run)
+			mistake(builder, "%s: it has no function", user);
+		if (!is_queue_name(job_queue_name(job)))
+			mistake(builder, "%s: '%s' is no queue: a name is letters, digits, '_' and '-'", user,
+				job_queue_name(job));
+		if (job->max_attempts < 0)
+			mistake(builder, "%s: max_attempts is negative", user);
+		if (job->timeout < 0 || job->backoff < 0 || job->max_backoff < 0)
+			mistake(builder, "%s: a duration of it is negative", user);
+		check_schema(builder, user, job->payload);
+		for (size_t j = 0; job->name && j < i; j++)
+			if (registry->jobs[j]->name && string_equal(registry->jobs[j]->name, job->name))
+				mistake(builder, "%s: there are two of that name", user);
+	}
+}
+
+static void check_modules(struct builder *builder)
+{
+	struct registry *registry = builder->registry;
+
+	for (size_t i = 0; i < registry->n_modules; i++) {
+		const char *name = registry->modules[i]->name;
+
+		if (!name || !is_name(name, strlen(name), false))
+			mistake(builder, "module %s: its name must be letters, digits and '_'", name ? name : "(no name)");
+		else if (string_equal(name, APP_SEQUENCE))
+			mistake(builder, "module %s: that name is the application's own", name);
+		for (size_t j = 0; name && j < i; j++)
+			if (registry->modules[j]->name && string_equal(registry->modules[j]->name, name))
+				mistake(builder, "module %s: there are two of that name", name);
+	}
+}
+
+static int compare_texts(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static void collect_queues(struct registry *registry)
+{
+	size_t n = 0;
+
+	registry->queues = allocate_array(registry->n_jobs + 1, sizeof(*registry->queues));
+	for (size_t i = 0; i < registry->n_jobs; i++)
+		registry->queues[i] = job_queue_name(registry->jobs[i]);
+	qsort(registry->queues, registry->n_jobs, sizeof(*registry->queues), compare_texts);
+	for (size_t i = 0; i < registry->n_jobs; i++)
+		if (!n || !string_equal(registry->queues[n - 1], registry->queues[i]))
+			registry->queues[n++] = registry->queues[i];
+	registry->n_queues = n;
+}
+
+/* ---- gathering ---- */
+
+static bool route_is_end(const struct prong_route *route)
+{
+	return !route->method && !route->path && !route->handler;
+}
+
+static void add_routes(struct registry *registry, const struct prong_route *routes)
+{
+	for (; routes && !route_is_end(routes); routes++) {
+		registry->routes =
+			reallocate(registry->routes, (registry->n_routes + 1) * sizeof(*registry->routes));
+		registry->routes[registry->n_routes++] = routes;
+	}
+}
+
+static void add_jobs(struct registry *registry, const struct prong_job *const *jobs)
+{
+	for (; jobs && *jobs; jobs++) {
+		registry->jobs = reallocate(registry->jobs, (registry->n_jobs + 1) * sizeof(*registry->jobs));
+		registry->jobs[registry->n_jobs++] = *jobs;
+	}
+}
+
+static void add_modules(struct registry *registry, const struct prong_module *const *modules)
+{
+	for (; modules && *modules; modules++) {
+		registry->modules =
+			reallocate(registry->modules, (registry->n_modules + 1) * sizeof(*registry->modules));
+		registry->modules[registry->n_modules++] = *modules;
+		add_routes(registry, (*modules)->routes);
+		add_jobs(registry, (*modules)->jobs);
+	}
+}
+
+int registry_new(const struct prong_app *app, const struct prong_module *const *builtin, struct registry **ret_registry,
+		 struct buffer *mistakes)
+{
+	struct builder builder = { .registry = allocate(sizeof(struct registry)), .mistakes = mistakes };
+	struct registry *registry = builder.registry;
+
+	arena_init(&builder.arena);
+	registry->app = app;
+	add_modules(registry, builtin);
+	add_modules(registry, app->modules);
+	add_routes(registry, app->routes);
+	add_jobs(registry, app->jobs);
+	collect_queues(registry);
+
+	if (!app->name || !*app->name)
+		mistake(&builder, "the application has no .name");
+	if (!app->version || !*app->version)
+		mistake(&builder, "the application has no .version");
+	check_modules(&builder);
+	check_routes(&builder);
+	check_jobs(&builder);
+	arena_reset(&builder.arena);
+
+	if (builder.n_mistakes) {
+		registry_free(registry);
+		return -EINVAL;
+	}
+	*ret_registry = registry;
+	return 0;
+}
+
+struct registry *registry_free(struct registry *registry)
+{
+	if (!registry)
+		return NULL;
+	free(registry->routes);
+	free(registry->jobs);
+	free(registry->modules);
+	free(registry->queues);
+	free(registry);
+	return NULL;
+}
+
+const struct prong_job *registry_job(const struct registry *registry, const char *name)
+{
+	for (size_t i = 0; i < registry->n_jobs; i++)
+		if (string_equal(registry->jobs[i]->name, name))
+			return registry->jobs[i];
+	return NULL;
+}
+
+const char *job_queue_name(const struct prong_job *job)
+{
+	return job->queue ? job->queue : DEFAULT_QUEUE;
+}
+
+int job_max_attempts(const struct prong_job *job)
+{
+	return job->max_attempts ? job->max_attempts : DEFAULT_MAX_ATTEMPTS;
+}
+
+prong_duration job_timeout(const struct prong_job *job)
+{
+	return job->timeout ? job->timeout : DEFAULT_TIMEOUT;
+}
