@@ -125,8 +125,8 @@ static const char *path_shape(struct builder *builder, const char *path, const c
 			const char *marked = arena_format(arena, "/%s/", text);
 
 			if (!is_name(text + 1, size - 2, false)) {
-				*ret_reason = arena_format(arena,
-							   "'%s' is no parameter: a name is letters, digits and '_'", text);
+				*ret_reason = arena_format(
+					arena, "'%s' is no parameter: a name is letters, digits and '_'", text);
 				return NULL;
 			}
 			if (strstr(seen, marked)) {
@@ -143,9 +143,10 @@ static const char *path_shape(struct builder *builder, const char *path, const c
 			continue;
 		}
 		if (!is_literal(text, size)) {
-			*ret_reason = size ? arena_format(arena,
-							  "'%s' is no path segment: write literal text or one {name}", text)
-					   : "its path has an empty segment ('//' or a '/' at its end)";
+			*ret_reason =
+				size ? arena_format(arena, "'%s' is no path segment: write literal text or one {name}",
+						    text)
+				     : "its path has an empty segment ('//' or a '/' at its end)";
 			return NULL;
 		}
 		shape = arena_format(arena, "%s/%s", shape, text);
@@ -248,7 +249,8 @@ static void check_modules(struct builder *builder)
 		const char *name = registry->modules[i]->name;
 
 		if (!name || !is_name(name, strlen(name), false))
-			mistake(builder, "module %s: its name must be letters, digits and '_'", name ? name : "(no name)");
+			mistake(builder, "module %s: its name must be letters, digits and '_'",
+				name ? name : "(no name)");
 		else if (string_equal(name, APP_SEQUENCE))
 			mistake(builder, "module %s: that name is the application's own", name);
 		for (size_t j = 0; name && j < i; j++)
@@ -286,8 +288,7 @@ static bool route_is_end(const struct prong_route *route)
 static void add_routes(struct registry *registry, const struct prong_route *routes)
 {
 	for (; routes && !route_is_end(routes); routes++) {
-		registry->routes =
-			reallocate(registry->routes, (registry->n_routes + 1) * sizeof(*registry->routes));
+		registry->routes = reallocate(registry->routes, (registry->n_routes + 1) * sizeof(*registry->routes));
 		registry->routes[registry->n_routes++] = routes;
 	}
 }

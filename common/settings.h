@@ -2,8 +2,9 @@
  * The settings: one table drives reading, limits, `config`, and the guide's list. Read once by the master before it
  * forks; read-only afterwards.
  *
- * Sources, first wins: the environment, NAME_FILE in the environment (for secrets), the file `.env` in the working
- * directory, the default. Every wrong setting is reported at once.
+ * Sources, first wins: the environment, NAME_FILE in the environment (for secrets: the name of a file that holds the
+ * value), the file `.env` in the working directory, the default. An empty variable is an unset one. Every wrong setting
+ * is reported at once.
  */
 #ifndef SETTINGS_H
 #define SETTINGS_H
@@ -49,7 +50,7 @@ struct settings {
 struct setting_value {
 	const char *name;
 	const char *value;   /* as text; "(secret)" where it is one and set; "" where unset */
-	const char *source;  /* "environment", "file", ".env", "default" */
+	const char *source;  /* "environment", "file", ".env", "dev", "default" */
 	const char *summary;
 };
 
@@ -58,6 +59,13 @@ struct setting_value {
  * right, never a secret's value. `ret_settings` owns its strings until settings_free().
  */
 int settings_read(struct settings **ret_settings, struct buffer *mistakes);
+
+/* The same with one more file after `.env`: what `dev` wrote about the services it runs. NULL or no such file: none. */
+int settings_read_with(const char *dev_file, struct settings **ret_settings, struct buffer *mistakes);
+
+/* PORT=0 and the kernel has chosen: sets the port, and the default of PUBLIC_URL with it. */
+void settings_set_port(struct settings *settings, int port);
+
 struct settings *settings_free(struct settings *settings);
 
 /* All settings in the table's order, for `config` and the guide. Returns the count; `ret_values` is a malloc'ed array. */
