@@ -20,6 +20,10 @@ typedef struct prong_time {
 	int64_t us;
 } prong_time;
 
+/* What RFC 3339 can say: from 0000-01-01T00:00:00Z to 9999-12-31T23:59:59.999999Z. */
+#define PRONG_TIME_MIN (INT64_C(-62167219200) * 1000000)
+#define PRONG_TIME_MAX (INT64_C(253402300800) * 1000000 - 1)
+
 /* A JSON value kept as text, for members whose shape is not the schema's business. NULL when absent. */
 typedef struct prong_json {
 	const char *text;
@@ -35,7 +39,7 @@ typedef int64_t prong_duration;
 
 /*
  * Scalars that may be absent (JSON: missing or null; SQL: NULL). Strings, raw JSON, objects and arrays need none of
- * these: NULL, or a count of 0, is their absence.
+ * these: NULL, of an array its items, is their absence.
  */
 typedef struct prong_opt_bool {
 	bool set;
@@ -89,11 +93,15 @@ prong_time prong_time_now(void);
 
 /*
  * Reads RFC 3339 (`2026-01-31T23:59:59.123456Z`, any offset, `T` or a space, at most 6 digits of a second kept) and
- * PostgreSQL's ISO output (`+00`). Returns 0; -EINVAL for anything else, a date that does not exist included.
+ * PostgreSQL's ISO output (`+00`). A leap second becomes the second after it. Returns 0; -EINVAL for anything else, such
+ * as a date that does not exist, `infinity`, or an instant outside the years 0000 to 9999 in UTC.
  */
 int prong_time_parse(const char *text, prong_time *ret_time);
 
-/* Writes RFC 3339 in UTC, with microseconds only where there are any; returns `text`. */
+/*
+ * Writes RFC 3339 in UTC, with microseconds only where there are any; returns `text`. Years outside 0000 to 9999 are
+ * written with a sign and six digits, which prong_time_parse() does not read.
+ */
 char *prong_time_format(prong_time time, char text[PRONG_TIME_TEXT_SIZE]);
 
 #endif
