@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "common/basics.h"
+#include "common/utf8.h"
 
 void buffer_free(struct buffer *buffer)
 {
@@ -77,38 +78,6 @@ void buffer_add_format(struct buffer *buffer, const char *format, ...)
 	vsnprintf(buffer->data + buffer->size, (size_t)length + 1, format, arguments);
 	va_end(arguments);
 	buffer->size += (size_t)length;
-}
-
-/* The length of the well-formed UTF-8 sequence at `text` (RFC 3629), 0 when there is none. */
-static size_t utf8_sequence(const unsigned char *text, size_t size)
-{
-	unsigned char lead = text[0], low = 0x80, high = 0xBF;
-	size_t length;
-
-	if (lead < 0x80)
-		return 1;
-	if (lead >= 0xC2 && lead <= 0xDF)
-		length = 2;
-	else if (lead >= 0xE0 && lead <= 0xEF)
-		length = 3;
-	else if (lead >= 0xF0 && lead <= 0xF4)
-		length = 4;
-	else
-		return 0;
-	if (lead == 0xE0)
-		low = 0xA0;
-	else if (lead == 0xED)
-		high = 0x9F;
-	else if (lead == 0xF0)
-		low = 0x90;
-	else if (lead == 0xF4)
-		high = 0x8F;
-	if (size < length || text[1] < low || text[1] > high)
-		return 0;
-	for (size_t i = 2; i < length; i++)
-		if (text[i] < 0x80 || text[i] > 0xBF)
-			return 0;
-	return length;
 }
 
 static void add_escaped(struct buffer *buffer, unsigned char c)

@@ -210,9 +210,8 @@ int prong_time_parse(const char *text, prong_time *ret_time)
 {
 	int64_t year, month, day, hour, minute, second, us = 0, offset = 0, seconds;
 
-	if (!read_number(&text, 4, 0, 9999, &year) || !read_char(&text, '-') ||
-	    !read_number(&text, 2, 1, 12, &month) || !read_char(&text, '-') ||
-	    !read_number(&text, 2, 1, days_of_month(year, month), &day))
+	if (!read_number(&text, 4, 0, 9999, &year) || !read_char(&text, '-') || !read_number(&text, 2, 1, 12, &month) ||
+	    !read_char(&text, '-') || !read_number(&text, 2, 1, days_of_month(year, month), &day))
 		return -EINVAL;
 	if (!read_char(&text, 'T') && !read_char(&text, 't') && !read_char(&text, ' '))
 		return -EINVAL;

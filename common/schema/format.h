@@ -8,7 +8,4 @@ bool format_is_email(const char *text);
 bool format_is_uri(const char *text);
 bool format_matches(enum prong_format format, const char *text);
 
-/* The length in code points of well-formed UTF-8 (RFC 3629), or -EILSEQ. */
-int64_t utf8_length(const char *text, size_t size);
-
 #endif

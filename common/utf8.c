@@ -1,0 +1,50 @@
+#include "common/utf8.h"
+
+#include <errno.h>
+
+size_t utf8_sequence(const unsigned char *text, size_t size)
+{
+	unsigned char lead = text[0], low = 0x80, high = 0xBF;
+	size_t length;
+
+	if (lead < 0x80)
+		return 1;
+	if (lead >= 0xC2 && lead <= 0xDF)
+		length = 2;
+	else if (lead >= 0xE0 && lead <= 0xEF)
+		length = 3;
+	else if (lead >= 0xF0 && lead <= 0xF4)
+		length = 4;
+	else
+		return 0;
+	if (lead == 0xE0)
+		low = 0xA0;
+	else if (lead == 0xED)
+		high = 0x9F;
+	else if (lead == 0xF0)
+		low = 0x90;
+	else if (lead == 0xF4)
+		high = 0x8F;
+	if (size < length || text[1] < low || text[1] > high)
+		return 0;
+	for (size_t i = 2; i < length; i++)
+		if (text[i] < 0x80 || text[i] > 0xBF)
+			return 0;
+	return length;
+}
+
+int64_t utf8_length(const char *text, size_t size)
+{
+	const unsigned char *next = (const unsigned char *)text, *end = next + size;
+	int64_t length = 0;
+
+	while (next < end) {
+		size_t sequence = *next < 0x80 ? 1 : utf8_sequence(next, (size_t)(end - next));
+
+		if (!sequence)
+			return -EILSEQ;
+		next += sequence;
+		length++;
+	}
+	return length;
+}

@@ -1,0 +1,14 @@
+/* UTF-8 as RFC 3629 defines it: no overlong forms, no surrogates, nothing beyond U+10FFFF. */
+#ifndef UTF8_H
+#define UTF8_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The length of the well-formed sequence at `text`, 0 when there is none. `size` is at least 1. */
+size_t utf8_sequence(const unsigned char *text, size_t size);
+
+/* The length in code points, or -EILSEQ. */
+int64_t utf8_length(const char *text, size_t size);
+
+#endif
