@@ -34,14 +34,14 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 	runtime->loop = loop_new((size_t)settings->max_requests + (size_t)settings->job_concurrency + 16);
 	runtime->threads = thread_pool_new(runtime->loop, thread_count(settings), 256);
 	if (parts & RUNTIME_POSTGRES)
-		runtime->postgres = postgres_new(runtime->loop, runtime->threads,
-						 &(struct postgres_options){
-							 .url = settings->database_url,
-							 .shared = (size_t)settings->database_connections,
-							 .owned = (size_t)settings->database_transactions,
-							 .statement_timeout = settings->database_timeout,
-							 .application_name = name,
-						 });
+		runtime->postgres =
+			postgres_new(runtime->loop, &(struct postgres_options){
+							    .url = settings->database_url,
+							    .shared = (size_t)settings->database_connections,
+							    .owned = (size_t)settings->database_transactions,
+							    .statement_timeout = settings->database_timeout,
+							    .application_name = name,
+						    });
 	if (parts & RUNTIME_REDIS) {
 		runtime->redis = redis_new(runtime->loop, settings->redis_url, name);
 		runtime->jobs = job_queue_new(runtime->redis, registry);

@@ -4,12 +4,16 @@
  * A few shared connections in pipeline mode carry single statements of many coroutines, one Sync each so that errors
  * stay apart; a statement goes to the connection with the least waiting. A transaction takes a connection of its own
  * from a second, bounded set. Statements are prepared once per connection, found by their text. Connections are made
- * when first needed and again after a loss, with jittered backoff (50 ms … 5 s); statements that find none wait for one
- * until their deadline or one second, then -EHOSTDOWN.
+ * when first needed, each by a short-lived thread, because resolving names and proving passwords would hold up the
+ * loop; and again after a loss, with jittered backoff (50 ms … 2 s). Statements that find none wait for one until their
+ * deadline or one second, then -EHOSTDOWN; a transaction waits up to the statement timeout for others to end.
  *
- * Deadlines: shared connections set statement_timeout, so that the server itself ends what nobody waits for any more;
- * owned ones are cancelled with PQcancel from the thread pool. A connection whose oldest statement is overdue by more
- * than a second is closed and replaced.
+ * Deadlines: a statement whose caller has given up stays in the pipeline, and its result is dropped when it comes. The
+ * server ends it by statement_timeout, which shared connections set (and lock_timeout: one statement that waits for a
+ * row must not hold up others for long). A transaction given up has 250 ms to roll back, then its connection is closed;
+ * the server looks for its client several times a second (client_connection_check_interval, PostgreSQL 14) and ends
+ * what nobody waits for. A shared connection whose oldest statement is overdue by more than a second is closed and
+ * replaced.
  */
 #ifndef POSTGRES_H
 #define POSTGRES_H
@@ -18,7 +22,6 @@
 
 #include "common/loop.h"
 
-struct thread_pool;
 struct postgres;
 
 struct postgres_options {
@@ -28,13 +31,16 @@ struct postgres_options {
 	const char *application_name;
 };
 
-/* Checks the URL's syntax: 0, or -EINVAL with libpq's reason (malloc'ed), which names no password. */
+/* Checks the URL's syntax: 0, or -EINVAL with the reason (malloc'ed), which names no password. */
 int postgres_check_url(const char *url, char **ret_reason);
 
-struct postgres *postgres_new(struct loop *loop, struct thread_pool *threads, const struct postgres_options *options);
+struct postgres *postgres_new(struct loop *loop, const struct postgres_options *options);
 struct postgres *postgres_free(struct postgres *postgres); /* closes everything; nobody may be waiting. Returns NULL */
 
-/* Suspends: `SELECT 1` within `timeout`. 0 or a negative errno; `ret_reason` (borrowed, may be NULL) says why not. */
+/*
+ * Suspends: `SELECT 1` within `timeout`. 0 or a negative errno; `ret_reason` (may be NULL; lives until the next call
+ * here) says why not.
+ */
 int postgres_ping(struct postgres *postgres, prong_duration timeout, const char **ret_reason);
 
 /* The message of the last failed connection attempt, "" where none; for start-up messages. Names no password. */
@@ -44,19 +50,21 @@ const char *postgres_last_error(const struct postgres *postgres);
 struct postgres_result;
 size_t postgres_result_rows(const struct postgres_result *result);
 const char *postgres_result_text(const struct postgres_result *result, size_t row, size_t column); /* NULL: SQL NULL */
-struct postgres_result *postgres_result_free(struct postgres_result *result);
+struct postgres_result *postgres_result_free(struct postgres_result *result);			   /* returns NULL */
+void postgres_result_freep(struct postgres_result **result);					   /* for _cleanup_ */
 
 /*
- * Runs one statement in the context's transaction or on a shared connection; suspends. Errors as in database.h, with
- * `ctx->problem` set where the server said something a client may know. `ret_result` may be NULL.
+ * Runs one statement in the context's transaction or on a shared connection; suspends. Errors as in database.h.
+ * `ret_result` may be NULL.
  */
 int postgres_run(struct prong_ctx *ctx, const char *sql, struct prong_parameters parameters,
 		 struct postgres_result **ret_result);
 
 /*
- * Runs a script of several statements separated by ';' (simple protocol), in the context's transaction if there is one,
- * else on an owned connection outside any transaction. -EIO with the server's message, its SQLSTATE and the byte
- * position (0: unknown) in `ret_error`, which lives in the context's arena.
+ * Runs a script of several statements separated by ';' (simple protocol): in the context's transaction if there is one,
+ * else statement by statement on one owned connection, outside any transaction. Suspends. 0, or a negative errno as in
+ * database.h; where the server refused something, with its message, its SQLSTATE and the byte's position in the script
+ * from 1 (0: unknown) in `ret_error`, which lives in the context's arena; otherwise `ret_error->message` is NULL.
  */
 struct postgres_error {
 	char sqlstate[6];
@@ -66,7 +74,14 @@ struct postgres_error {
 };
 int postgres_run_script(struct prong_ctx *ctx, const char *sql, struct postgres_error *ret_error);
 
-/* Called by context_end(). */
+/*
+ * Between these two, every statement of this context runs on one owned connection, each on its own: for what belongs to
+ * a session, such as an advisory lock. postgres_pin() suspends and fails as prong_begin() does.
+ */
+int postgres_pin(struct prong_ctx *ctx);
+void postgres_unpin(struct prong_ctx *ctx);
+
+/* Called by context_end(): rolls back or unpins. Never suspends. */
 void postgres_abandon_transaction(struct prong_ctx *ctx);
 
 #endif
