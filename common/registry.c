@@ -196,7 +196,7 @@ static void check_routes(struct builder *builder)
 
 	for (size_t i = 0; i < registry->n_routes; i++) {
 		const struct prong_route *route = registry->routes[i];
-		const char *reason;
+		const char *reason = "";
 
 		check_route(builder, route);
 		if (route->access == PRONG_SIGNED_IN && !accounts)

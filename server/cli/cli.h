@@ -1,7 +1,20 @@
 /*
  * The command line that prong_main() gives an application. Each command is one `struct command` in a file of its own,
- * listed in cli.c. Before it runs, cli.c has answered --help, read and checked what the command says it needs, and
- * reported every mistake with the exit status of common/process.h.
+ * listed in cli.c, which answers --help. A command's run reads as a checklist: take the options → need what it needs →
+ * do it; so a wrong argument is reported before a wrong setting.
+ *
+ *     static int run(struct invocation *invocation)
+ *     {
+ *         bool json = false;
+ *         int r;
+ *
+ *         if (options_parse(invocation, (struct command_option[]){ { "json", .flag = &json }, {} }, 0) < 0)
+ *             return STATUS_USAGE;
+ *         r = invocation_need(invocation, NEEDS_REGISTRY | NEEDS_DATABASE);
+ *         if (r)
+ *             return r;
+ *         …
+ *     }
  */
 #ifndef CLI_H
 #define CLI_H
@@ -12,24 +25,15 @@
 
 struct composition;
 
-/* What a command needs; cli.c ends with STATUS_CONFIGURATION when it cannot be had. */
-enum command_needs {
-	NEEDS_SETTINGS = 1,
-	NEEDS_REGISTRY = 2,
-	NEEDS_DATABASE = 4 | NEEDS_SETTINGS, /* DATABASE_URL is set; nobody has connected yet */
-	NEEDS_REDIS = 8 | NEEDS_SETTINGS,    /* likewise REDIS_URL */
-	NEEDS_SECRET = 16 | NEEDS_SETTINGS,  /* likewise PRONG_SECRET */
-};
-
 /* One call of a command. Everything is borrowed and lives until it returns. */
 struct invocation {
 	const char *program; /* the base name of argv[0], for messages that name a command to run */
 	int argc;            /* the arguments after the command's name; after options_parse() those that are no options */
 	char **argv;
 	const struct prong_app *app;
-	const struct registry *registry; /* NULL unless needed */
-	const struct settings *settings; /* likewise */
 	const struct composition *composition;
+	struct registry *registry; /* NULL until needed */
+	struct settings *settings; /* likewise; of a running `dev` where the environment names no other services */
 };
 
 struct command {
@@ -37,7 +41,6 @@ struct command {
 	const char *usage;   /* what may follow the name: "[--json]", "up|down|status|new …" */
 	const char *summary; /* one line for the list of commands */
 	const char *help;    /* what --help prints below the usage: verbs and options, one a line; ends with a newline */
-	unsigned needs;
 	int (*run)(struct invocation *invocation); /* returns the exit status */
 };
 
@@ -48,6 +51,20 @@ extern const struct command command_dev, command_serve, command_work, command_mi
 int cli_run(int argc, char *argv[], const struct prong_app *app, const struct composition *composition);
 
 /* ---- for commands ---- */
+
+enum command_needs {
+	NEEDS_SETTINGS = 1,
+	NEEDS_REGISTRY = 2,
+	NEEDS_DATABASE = 4 | NEEDS_SETTINGS,                /* DATABASE_URL is set; nobody has connected yet */
+	NEEDS_REDIS = 8 | NEEDS_SETTINGS,                   /* likewise REDIS_URL */
+	NEEDS_SECRET = 16 | NEEDS_SETTINGS | NEEDS_REGISTRY, /* likewise PRONG_SECRET, where a module needs it */
+};
+
+/*
+ * Reads and checks what a command needs, into the invocation. 0; or, after having said every mistake on standard error,
+ * the exit status to return. Opens the log.
+ */
+int invocation_need(struct invocation *invocation, unsigned needs);
 
 /* A long option: either a flag, or one that takes a value. A list ends with an empty entry. */
 struct command_option {
