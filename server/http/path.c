@@ -1,7 +1,7 @@
 #include "server/http/characters.h"
 #include "server/http/parser.h"
 
-#include "common/schema/format.h"
+#include "common/utf8.h"
 
 /* Decodes one segment into `out`. Returns its decoded size, or -EBADMSG. */
 static int64_t decode_segment(const char *at, const char *end, char *out)
