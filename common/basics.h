@@ -46,10 +46,10 @@ static inline int64_t monotonic_us(void)
  */
 _Noreturn void panic_at(const char *file, int line, const char *format, ...) __attribute__((format(printf, 3, 4)));
 #define panic(...) panic_at(__FILE__, __LINE__, __VA_ARGS__)
-#define check(condition)                              \
-	do {                                          \
-		if (!(condition))                     \
-			panic("broken: " #condition); \
+#define check(condition)                                 \
+	do {                                             \
+		if (!(condition))                        \
+			panic("broken: %s", #condition); \
 	} while (0)
 
 /* As their namesakes, but never NULL: a process out of memory ends, and its supervisor replaces it. Zeroed. */

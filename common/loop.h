@@ -15,11 +15,14 @@ struct event_base;
 struct loop;
 struct coroutine;
 
-/* At most `max_coroutines` at once. Each has a pooled, lazily touched stack of 256 KiB with a guard page. */
+/*
+ * At most `max_coroutines` at once. Each has a pooled, lazily touched stack of 256 KiB with a guard page. The process
+ * ignores SIGPIPE from now on.
+ */
 struct loop *loop_new(size_t max_coroutines);
 struct loop *loop_free(struct loop *loop); /* returns NULL; coroutines still suspended are a broken invariant */
 
-/* Runs until loop_stop(). */
+/* Runs until loop_stop(), which takes effect after the current callback and has none while the loop does not run. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 struct event_base *loop_base(struct loop *loop);
@@ -32,8 +35,10 @@ size_t loop_coroutines(const struct loop *loop); /* alive now */
 void loop_post(struct loop *loop, void (*function)(void *argument), void *argument);
 
 /*
- * Runs `function(argument)` at the end of this turn of the loop, after the events that are ready now: for batching
- * writes. `task` is the caller's memory and may be queued once at a time; queueing it again is without effect.
+ * Runs `function(argument)` at the end of this turn of the loop, after the events and coroutines that are ready now:
+ * for batching writes. `task` is the caller's memory and may be queued once at a time; queueing it again is without
+ * effect. Before `function` runs, `task` is free to be queued again or to be freed. Coroutines it wakes run in the same
+ * turn.
  */
 struct loop_task {
 	void (*function)(void *argument);
@@ -47,8 +52,8 @@ typedef void coroutine_function(void *argument);
 
 /*
  * Starts a coroutine; it runs at once, until its first wait, when called from outside a coroutine, else after the
- * current one waits. -EAGAIN when `max_coroutines` are alive. `ret_coroutine` may be NULL; it is set before the
- * coroutine runs and is valid until its function returns.
+ * current one waits. -EAGAIN when `max_coroutines` are alive or the system has no stack left. `ret_coroutine` may be
+ * NULL; it is set before the coroutine runs and is valid until its function returns.
  */
 int coroutine_start(struct loop *loop, coroutine_function *function, void *argument, struct coroutine **ret_coroutine);
 
@@ -58,6 +63,8 @@ struct coroutine *coroutine_current(void);
 /*
  * Suspends the running coroutine. Returns the `result` of coroutine_wake(), -ETIMEDOUT at `deadline` (monotonic µs;
  * INT64_MAX is none) or at the coroutine's own deadline, whichever is earlier, or -ECANCELED after coroutine_cancel().
+ * Of several in one turn the first decides; the others find the wait ended. Descriptors come before deadlines. A
+ * deadline that has passed already ends the wait in the next turn, a cancellation that was there before it at once.
  * After -ETIMEDOUT or -ECANCELED the caller must see to it that nobody still holds the coroutine to wake it.
  */
 int coroutine_wait(int64_t deadline);
@@ -71,7 +78,8 @@ bool coroutine_cancelled(const struct coroutine *coroutine);
 
 /*
  * While shielded, neither cancellation nor the coroutine's own deadline ends its waits: for the few steps that must
- * complete, such as rolling back. Counted, so shields nest.
+ * complete, such as rolling back. Counted, so shields nest. Only the running coroutine shields, and only itself; the
+ * deadlines given to its waits still hold.
  */
 void coroutine_shield(struct coroutine *coroutine);
 void coroutine_unshield(struct coroutine *coroutine);
@@ -80,7 +88,10 @@ void coroutine_unshield(struct coroutine *coroutine);
 void coroutine_set_deadline(struct coroutine *coroutine, int64_t deadline);
 int64_t coroutine_deadline(const struct coroutine *coroutine);
 
-/* Suspends until `deadline`; returns 0, or -ETIMEDOUT/-ECANCELED as coroutine_wait() if the coroutine's own comes first. */
+/*
+ * Suspends until `deadline`; returns 0, or -ETIMEDOUT/-ECANCELED as coroutine_wait() if the coroutine's own comes
+ * first. coroutine_wake() ends it early, with its result.
+ */
 int coroutine_sleep_until(int64_t deadline);
 
 #endif
