@@ -12,7 +12,8 @@ void json_object_putp(struct json_object **value)
 
 static void json_tokener_freep(struct json_tokener **tokener)
 {
-	json_tokener_free(*tokener);
+	if (*tokener)
+		json_tokener_free(*tokener);
 }
 
 int json_parse(const char *text, size_t size, struct arena *arena, struct json_object **ret_value,
