@@ -51,7 +51,8 @@ struct password_hasher *password_hasher_new(struct thread_pool *threads, const s
 {
 	struct password_hasher *hasher = allocate(sizeof(*hasher));
 
-	check(options->permits > 0 && options->passes > 0 && permits_fd >= 0);
+	check(options->permits > 0 && permits_fd >= 0);
+	check(options->passes > 0 && options->passes <= MAX_PASSES && options->memory_kib <= MAX_MEMORY_KIB);
 	hasher->threads = threads;
 	hasher->options = *options;
 	hasher->permits_fd = permits_fd;
@@ -168,13 +169,15 @@ static bool parse_literal(const char **text, const char *literal)
 	return true;
 }
 
+#define BASE64 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+
 static bool parse_base64(const char **text, char end, size_t min_size)
 {
 	unsigned char bytes[PASSWORD_HASH_SIZE];
 	const char *stop = strchrnul(*text, end);
 	size_t size;
 
-	if (*stop != end)
+	if (*stop != end || *text + strspn(*text, BASE64) != stop)
 		return false;
 	if (sodium_base642bin(bytes, sizeof(bytes), *text, (size_t)(stop - *text), NULL, &size, NULL,
 			      sodium_base64_VARIANT_ORIGINAL_NO_PADDING) != 0 ||

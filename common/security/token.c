@@ -131,9 +131,10 @@ static struct json_object *decode_object(struct arena *arena, const char *text, 
 	if (base64url_decode(text, size, json, size + 1, &json_size) < 0 ||
 	    json_parse((const char *)json, json_size, arena, &value, &detail) < 0)
 		return NULL;
-	if (!json_object_is_type(value, json_type_object))
-		json_object_putp(&value);
-	return value;
+	if (json_object_is_type(value, json_type_object))
+		return value;
+	json_object_put(value);
+	return NULL;
 }
 
 /* A member that is a string without U+0000, else NULL. */

@@ -1,0 +1,468 @@
+#include <json-c/json.h>
+#include <sodium.h>
+#include <stdio.h>
+
+#include "common/buffer.h"
+#include "common/json.h"
+#include "common/security/token.h"
+#include "tests/unit/test.h"
+
+#define ISSUER "https://api.example.com"
+#define NOW 1800000000
+#define SUB "0190a5d4-0000-7000-8000-000000000001"
+#define SID "0190a5d4-0000-7000-8000-000000000002"
+#define JTI "0190a5d4-0000-7000-8000-000000000003"
+#define HEADER "{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}"
+#define WHO "\"iss\":\"" ISSUER "\",\"aud\":\"" ISSUER "\",\"sub\":\"" SUB "\",\"sid\":\"" SID "\",\"jti\":\"" JTI "\""
+#define CLAIMS "{" WHO ",\"iat\":1799999990,\"exp\":1800000590}"
+
+static struct signing_key key_of(unsigned char filling)
+{
+	struct signing_key key;
+	unsigned char seed[32];
+
+	memset(seed, filling, sizeof(seed));
+	crypto_sign_seed_keypair(key.public_key, key.secret_key, seed);
+	signing_key_name(&key);
+	return key;
+}
+
+static char *encode(const void *data, size_t size)
+{
+	size_t text_size = sodium_base64_ENCODED_LEN(size, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+
+	return sodium_bin2base64(allocate(text_size), text_size, data, size, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+}
+
+/* A token of any header and claims, rightly signed: what is refused is refused for what it says. */
+static char *forge(const struct signing_key *key, const char *header, size_t header_size, const char *claims,
+		   size_t claims_size)
+{
+	_cleanup_(freep) char *header_text = encode(header, header_size);
+	_cleanup_(freep) char *claims_text = encode(claims, claims_size);
+	_cleanup_(freep) char *signed_text = format_text("%s.%s", header_text, claims_text);
+	unsigned char signature[64];
+
+	crypto_sign_detached(signature, NULL, (const unsigned char *)signed_text, strlen(signed_text), key->secret_key);
+	_cleanup_(freep) char *signature_text = encode(signature, sizeof(signature));
+	return format_text("%s.%s", signed_text, signature_text);
+}
+
+static int verify_sized(const struct signing_key *keys, size_t n_keys, const char *token, size_t size,
+			const char **ret_reason)
+{
+	struct token_claims claims;
+	struct arena arena;
+	int r;
+
+	arena_init(&arena);
+	r = token_verify(&arena, keys, n_keys, token, size, ISSUER, ISSUER, NOW, &claims, ret_reason);
+	arena_reset(&arena);
+	return r;
+}
+
+static const char *reason_of(const struct signing_key *key, const char *token)
+{
+	const char *reason = "accepted";
+	int r = verify_sized(key, 1, token, strlen(token), &reason);
+
+	CU_ASSERT(r == (strcmp(reason, "accepted") == 0 ? 0 : -EACCES));
+	return reason;
+}
+
+static const char *reason_of_parts(const struct signing_key *key, const char *header, const char *claims)
+{
+	_cleanup_(freep) char *token = NULL;
+	_cleanup_(buffer_free) struct buffer text = { 0 };
+	const char *hole = strstr(header, "%s");
+
+	buffer_add(&text, header, hole ? (size_t)(hole - header) : strlen(header));
+	if (hole) {
+		buffer_add_string(&text, key->id);
+		buffer_add_string(&text, hole + 2);
+	}
+	token = forge(key, text.data ? text.data : "", text.size, claims, strlen(claims));
+	return reason_of(key, token);
+}
+
+TEST(token, verifies_what_it_signed)
+{
+	struct signing_key keys[2] = { key_of(1), key_of(2) };
+	struct token_claims in = { .issuer = ISSUER, .audience = ISSUER, .issued_at = NOW, .expires_at = NOW + 600 };
+	struct token_claims out;
+	const char *reason = NULL;
+	struct arena arena;
+
+	in.account_id = prong_uuid_make();
+	in.session_id = prong_uuid_make();
+	in.token_id = prong_uuid_make();
+	arena_init(&arena);
+	char *token = token_sign(&arena, &keys[1], &in);
+	CU_ASSERT_EQUAL(token_verify(&arena, keys, 2, token, strlen(token), ISSUER, ISSUER, NOW, &out, &reason), 0);
+	CU_ASSERT(prong_uuid_equal(in.account_id, out.account_id));
+	CU_ASSERT(prong_uuid_equal(in.session_id, out.session_id));
+	CU_ASSERT(prong_uuid_equal(in.token_id, out.token_id));
+	CU_ASSERT_EQUAL(out.issued_at, NOW);
+	CU_ASSERT_EQUAL(out.expires_at, NOW + 600);
+	CU_ASSERT_STRING_EQUAL(out.issuer, ISSUER);
+
+	CU_ASSERT_EQUAL(token_verify(&arena, keys, 1, token, strlen(token), ISSUER, ISSUER, NOW, &out, &reason),
+			-EACCES);
+	CU_ASSERT_STRING_EQUAL(reason, "unknown kid");
+	CU_ASSERT_EQUAL(token_verify(&arena, NULL, 0, token, strlen(token), ISSUER, ISSUER, NOW, &out, &reason),
+			-EACCES);
+	CU_ASSERT_EQUAL(token_verify(&arena, keys, 2, token, strlen(token), ISSUER, ISSUER, NOW + 600, &out, &reason),
+			-EACCES);
+	CU_ASSERT_STRING_EQUAL(reason, "expired");
+	CU_ASSERT_EQUAL(token_verify(&arena, keys, 2, token, strlen(token), "https://other.example", ISSUER, NOW, &out,
+				     &reason),
+			-EACCES);
+	CU_ASSERT_EQUAL(token_verify(&arena, keys, 2, token, strlen(token), ISSUER, "https://other.example", NOW, &out,
+				     &reason),
+			-EACCES);
+	arena_reset(&arena);
+}
+
+TEST(token, writes_claims_that_need_escaping)
+{
+	struct signing_key key = key_of(1);
+	const char *odd = "https://\"quoted\\\"\xc3\xa9/";
+	struct token_claims in = { .issuer = odd, .audience = odd, .issued_at = NOW, .expires_at = NOW + 1 }, out;
+	const char *reason;
+	struct arena arena;
+
+	arena_init(&arena);
+	char *token = token_sign(&arena, &key, &in);
+	CU_ASSERT_EQUAL(token_verify(&arena, &key, 1, token, strlen(token), odd, odd, NOW, &out, &reason), 0);
+	arena_reset(&arena);
+}
+
+TEST(token, refuses_other_headers)
+{
+	struct signing_key key = key_of(1), other = key_of(2);
+	static const char *const cases[][2] = {
+		{ HEADER, "accepted" },
+		{ "{\"kid\":\"%s\",\"typ\":\"at+jwt\",\"alg\":\"EdDSA\"}", "accepted" },
+		{ "", "malformed header" },
+		{ "x", "malformed header" },
+		{ "[]", "malformed header" },
+		{ "\"EdDSA\"", "malformed header" },
+		{ "null", "malformed header" },
+		{ "\xff", "malformed header" },
+		{ HEADER "x", "malformed header" },
+		{ "{\"alg\":\"none\",\"alg\":\"EdDSA\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", "malformed header" },
+		{ "{\"typ\":\"at+jwt\",\"kid\":\"%s\"}", "header other than alg, typ, kid" },
+		{ "{\"alg\":\"EdDSA\",\"kid\":\"%s\"}", "header other than alg, typ, kid" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\"}", "header other than alg, typ, kid" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\",\"kid\":\"%s\",\"crit\":[\"exp\"]}",
+		  "header other than alg, typ, kid" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\",\"kid\":\"%s\",\"jku\":\"https://evil.example/jwks\"}",
+		  "header other than alg, typ, kid" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\",\"kid\":\"%s\",\"jwk\":{}}",
+		  "header other than alg, typ, kid" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\",\"kid\":\"%s\",\"x5u\":\"https://evil.example/c\"}",
+		  "header other than alg, typ, kid" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\",\"kid\":\"%s\",\"x5c\":[]}",
+		  "header other than alg, typ, kid" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\",\"jwk\":{}}", "unknown kid" },
+		{ "{\"alg\":\"none\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", "wrong alg" },
+		{ "{\"alg\":\"NONE\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", "wrong alg" },
+		{ "{\"alg\":\"nOnE\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", "wrong alg" },
+		{ "{\"alg\":\"\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", "wrong alg" },
+		{ "{\"alg\":\"HS256\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", "wrong alg" },
+		{ "{\"alg\":\"RS256\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", "wrong alg" },
+		{ "{\"alg\":\"ES256\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", "wrong alg" },
+		{ "{\"alg\":\"Ed25519\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", "wrong alg" },
+		{ "{\"alg\":\"eddsa\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", "wrong alg" },
+		{ "{\"alg\":\"EdDSA\\u0000\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", "wrong alg" },
+		{ "{\"alg\":null,\"typ\":\"at+jwt\",\"kid\":\"%s\"}", "wrong alg" },
+		{ "{\"alg\":[\"EdDSA\"],\"typ\":\"at+jwt\",\"kid\":\"%s\"}", "wrong alg" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":\"JWT\",\"kid\":\"%s\"}", "wrong typ" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":\"refresh+jwt\",\"kid\":\"%s\"}", "wrong typ" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":\"AT+JWT\",\"kid\":\"%s\"}", "wrong typ" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":1,\"kid\":\"%s\"}", "wrong typ" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\",\"kid\":\"\"}", "unknown kid" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\",\"kid\":\"../../dev/null\"}", "unknown kid" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\",\"kid\":\"%s\\u0000\"}", "unknown kid" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\",\"kid\":[\"%s\"]}", "unknown kid" },
+		{ "{\"alg\":\"EdDSA\",\"typ\":\"at+jwt\",\"kid\":null}", "unknown kid" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *reason = reason_of_parts(&key, cases[i][0], CLAIMS);
+
+		if (strcmp(reason, cases[i][1]) != 0)
+			printf("\n%s: %s, expected %s\n", cases[i][0], reason, cases[i][1]);
+		CU_ASSERT_STRING_EQUAL(reason, cases[i][1]);
+	}
+	/* Signed by somebody else's key under our key's name. */
+	memcpy(other.id, key.id, sizeof(key.id));
+	_cleanup_(freep) char *header = format_text(HEADER, key.id);
+	_cleanup_(freep) char *token = forge(&other, header, strlen(header), CLAIMS, strlen(CLAIMS));
+	CU_ASSERT_STRING_EQUAL(reason_of(&key, token), "wrong signature");
+}
+
+TEST(token, refuses_other_claims)
+{
+	struct signing_key key = key_of(1);
+	static const char *const cases[][2] = {
+		{ CLAIMS, "accepted" },
+		{ "{" WHO ",\"iat\":1800000030,\"exp\":1800000031}", "accepted" },
+		{ "{" WHO ",\"iat\":1800000000,\"nbf\":1800000030,\"exp\":1800000600}", "accepted" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"scope\":\"later\"}", "accepted" },
+		{ "", "malformed claims" },
+		{ "[]", "malformed claims" },
+		{ "\"x\"", "malformed claims" },
+		{ CLAIMS CLAIMS, "malformed claims" },
+		{ "{" WHO ",\"exp\":1800000600,\"exp\":1900000000,\"iat\":1800000000}", "malformed claims" },
+		{ "{" WHO ",\"sub\":\"" JTI "\",\"iat\":1800000000,\"exp\":1800000600}", "malformed claims" },
+		{ "{" WHO ",\"iat\":1800000000}", "wrong exp" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":\"1800000600\"}", "wrong exp" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600.5}", "wrong exp" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":1e20}", "wrong exp" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":253402300800}", "wrong exp" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":9223372036854775808}", "wrong exp" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":99999999999999999999999999}", "wrong exp" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":-1}", "wrong exp" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":null}", "wrong exp" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":true}", "wrong exp" },
+		{ "{" WHO ",\"iat\":1799999000,\"exp\":1799999600}", "expired" },
+		{ "{" WHO ",\"iat\":1799999000,\"exp\":1800000000}", "expired" },
+		{ "{" WHO ",\"iat\":0,\"exp\":0}", "expired" },
+		{ "{" WHO ",\"exp\":1800000600}", "wrong iat" },
+		{ "{" WHO ",\"iat\":1800000031,\"exp\":1800000600}", "wrong iat" },
+		{ "{" WHO ",\"iat\":\"1800000000\",\"exp\":1800000600}", "wrong iat" },
+		{ "{" WHO ",\"iat\":99999999999999999999,\"exp\":1800000600}", "wrong iat" },
+		{ "{" WHO ",\"iat\":1800000000,\"nbf\":1800000031,\"exp\":1800000600}", "wrong nbf" },
+		{ "{" WHO ",\"iat\":1800000000,\"nbf\":\"0\",\"exp\":1800000600}", "wrong nbf" },
+		{ "{" WHO ",\"iat\":1800000000,\"nbf\":null,\"exp\":1800000600}", "wrong nbf" },
+		{ "{" WHO ",\"iat\":1800000000,\"nbf\":99999999999999999999,\"exp\":1800000600}", "wrong nbf" },
+		{ "{\"iss\":\"https://evil.example\",\"aud\":\"" ISSUER "\",\"iat\":1,\"exp\":1800000600}",
+		  "wrong iss" },
+		{ "{\"iss\":\"" ISSUER "\\u0000\",\"aud\":\"" ISSUER "\",\"iat\":1,\"exp\":1800000600}", "wrong iss" },
+		{ "{\"iss\":[\"" ISSUER "\"],\"aud\":\"" ISSUER "\",\"iat\":1,\"exp\":1800000600}", "wrong iss" },
+		{ "{\"aud\":\"" ISSUER "\",\"iat\":1,\"exp\":1800000600}", "wrong iss" },
+		{ "{\"iss\":\"" ISSUER "\",\"iat\":1,\"exp\":1800000600}", "wrong aud" },
+		{ "{\"iss\":\"" ISSUER "\",\"aud\":\"" ISSUER "/\",\"iat\":1,\"exp\":1800000600}", "wrong aud" },
+		{ "{\"iss\":\"" ISSUER "\",\"aud\":[\"" ISSUER "\"],\"iat\":1,\"exp\":1800000600}", "wrong aud" },
+		{ "{\"iss\":\"" ISSUER "\",\"aud\":\"" ISSUER "\",\"iat\":1,\"exp\":1800000600}",
+		  "wrong sub, sid or jti" },
+		{ "{\"iss\":\"" ISSUER "\",\"aud\":\"" ISSUER "\",\"sub\":\"1\",\"sid\":\"" SID "\",\"jti\":\"" JTI
+		  "\",\"iat\":1,\"exp\":1800000600}",
+		  "wrong sub, sid or jti" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		const char *reason = reason_of_parts(&key, HEADER, cases[i][0]);
+
+		if (strcmp(reason, cases[i][1]) != 0)
+			printf("\n%s: %s, expected %s\n", cases[i][0], reason, cases[i][1]);
+		CU_ASSERT_STRING_EQUAL(reason, cases[i][1]);
+	}
+}
+
+/* `shape` with H, C and S replaced by the token's header, claims and signature. */
+static char *reshape(const char *shape, const char *header, const char *claims, const char *signature)
+{
+	struct buffer out = { 0 };
+
+	for (; *shape; shape++) {
+		if (*shape == 'H')
+			buffer_add_string(&out, header);
+		else if (*shape == 'C')
+			buffer_add_string(&out, claims);
+		else if (*shape == 'S')
+			buffer_add_string(&out, signature);
+		else
+			buffer_add_char(&out, *shape);
+	}
+	buffer_text(&out);
+	return out.data;
+}
+
+TEST(token, refuses_other_shapes)
+{
+	static const char *const shapes[] = {
+		"H.C",	  "H.C.",   ".H.C.S",  "H..C.S", "H.C.S.",    "H.C.S=", "H=.C.S",	 "H.C=.S",
+		" H.C.S", "H.C.S ", "H.C.S\n", "H. C.S", "H.S.C",     "C.H.S",	"H.C.Saa",	 "H..S",
+		".C.S",	  "..",	    "",	       ".",	 "H.C.S.x.y", "H,C,S",	"H.C.S\xc3\xa9",
+	};
+	struct signing_key key = key_of(1);
+	_cleanup_(freep) char *header = format_text(HEADER, key.id);
+	_cleanup_(freep) char *token = forge(&key, header, strlen(header), CLAIMS, strlen(CLAIMS));
+	char *first = strchr(token, '.'), *second = strrchr(token, '.');
+	const char *reason;
+
+	CU_ASSERT_STRING_EQUAL(reason_of(&key, token), "accepted");
+	*first = *second = '\0';
+	for (size_t i = 0; i < ARRAY_SIZE(shapes); i++) {
+		_cleanup_(freep) char *shaped = reshape(shapes[i], token, first + 1, second + 1);
+
+		CU_ASSERT_STRING_NOT_EQUAL(reason_of(&key, shaped), "accepted");
+	}
+	_cleanup_(freep) char *whole = reshape("H.C.S", token, first + 1, second + 1);
+	CU_ASSERT_STRING_EQUAL(reason_of(&key, whole), "accepted");
+	*first = *second = '.';
+	CU_ASSERT_EQUAL(verify_sized(&key, 1, token, strlen(token) + 1, &reason), -EACCES); /* its NUL */
+
+	/* Every shorter one, and every single character changed. */
+	for (size_t size = 0, length = strlen(token); size < length; size++)
+		CU_ASSERT_EQUAL(verify_sized(&key, 1, token, size, &reason), -EACCES);
+	for (size_t i = 0, length = strlen(token); i < length; i++) {
+		char kept = token[i];
+
+		token[i] = kept == 'A' ? 'B' : 'A';
+		CU_ASSERT_EQUAL(verify_sized(&key, 1, token, length, &reason), -EACCES);
+		token[i] = kept;
+	}
+}
+
+TEST(token, is_at_most_8_kib)
+{
+	struct signing_key key = key_of(1);
+	_cleanup_(freep) char *header = format_text(HEADER, key.id);
+	_cleanup_(buffer_free) struct buffer claims = { 0 };
+
+	buffer_add_string(&claims, "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"x\":\"");
+	for (int i = 0; i < 5000; i++)
+		buffer_add_char(&claims, 'x');
+	buffer_add_string(&claims, "\"}");
+	_cleanup_(freep) char *fits = forge(&key, header, strlen(header), claims.data, claims.size);
+	CU_ASSERT(strlen(fits) <= TOKEN_MAX_SIZE);
+	CU_ASSERT_STRING_EQUAL(reason_of(&key, fits), "accepted");
+
+	claims.size -= 2;
+	for (int i = 0; i < 1000; i++)
+		buffer_add_char(&claims, 'x');
+	buffer_add_string(&claims, "\"}");
+	_cleanup_(freep) char *exceeds = forge(&key, header, strlen(header), claims.data, claims.size);
+	CU_ASSERT(strlen(exceeds) > TOKEN_MAX_SIZE);
+	CU_ASSERT_STRING_EQUAL(reason_of(&key, exceeds), "too long");
+}
+
+static size_t unhex(const char *text, unsigned char *out, size_t capacity)
+{
+	size_t size = 0;
+
+	CU_ASSERT_EQUAL(sodium_hex2bin(out, capacity, text, strlen(text), NULL, &size, NULL), 0);
+	return size;
+}
+
+TEST(token, keeps_to_rfc_8032)
+{
+	static const struct {
+		const char *seed, *public_key, *message, *signature;
+	} vectors[] = {
+		{ "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+		  "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "",
+		  "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155"
+		  "5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b" },
+		{ "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
+		  "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c", "72",
+		  "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
+		  "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00" },
+		{ "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+		  "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025", "af82",
+		  "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
+		  "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a" },
+		{ "833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42",
+		  "ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf",
+		  "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
+		  "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
+		  "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b589"
+		  "09351fc9ac90b3ecfdfbc7c66431e0303dca179c138ac17ad9bef1177331a704" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++) {
+		unsigned char seed[32], expected_key[32], message[64], expected[64], signature[64];
+		size_t size;
+		struct signing_key key;
+
+		unhex(vectors[i].seed, seed, sizeof(seed));
+		unhex(vectors[i].public_key, expected_key, sizeof(expected_key));
+		unhex(vectors[i].signature, expected, sizeof(expected));
+		size = unhex(vectors[i].message, message, sizeof(message));
+		crypto_sign_seed_keypair(key.public_key, key.secret_key, seed);
+		crypto_sign_detached(signature, NULL, message, size, key.secret_key);
+		CU_ASSERT_EQUAL(memcmp(key.public_key, expected_key, sizeof(expected_key)), 0);
+		CU_ASSERT_EQUAL(memcmp(signature, expected, sizeof(expected)), 0);
+		CU_ASSERT_TRUE(signing_key_verify(&key, message, size, expected, sizeof(expected)));
+		CU_ASSERT_FALSE(signing_key_verify(&key, message, size, expected, sizeof(expected) - 1));
+		expected[5] ^= 1;
+		CU_ASSERT_FALSE(signing_key_verify(&key, message, size, expected, sizeof(expected)));
+	}
+}
+
+TEST(token, keeps_to_rfc_8037)
+{
+	static const char signed_text[] = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
+	static const char signature_text[] =
+		"hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
+	static const char public_text[] = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+	unsigned char signature[64];
+	struct signing_key key;
+	size_t size;
+
+	CU_ASSERT_EQUAL(base64url_decode(public_text, strlen(public_text), key.public_key, 32, &size), 0);
+	CU_ASSERT_EQUAL(size, 32);
+	CU_ASSERT_EQUAL(base64url_decode(signature_text, strlen(signature_text), signature, 64, &size), 0);
+	CU_ASSERT_EQUAL(size, 64);
+	CU_ASSERT_TRUE(signing_key_verify(&key, signed_text, strlen(signed_text), signature, size));
+	signing_key_name(&key);
+	CU_ASSERT_STRING_EQUAL(key.id, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
+}
+
+TEST(token, names_generated_keys)
+{
+	struct signing_key key, again;
+
+	signing_key_generate(&key);
+	again = key;
+	signing_key_name(&again);
+	CU_ASSERT_EQUAL(strlen(key.id), SIGNING_KEY_ID_SIZE - 1);
+	CU_ASSERT_STRING_EQUAL(key.id, again.id);
+}
+
+static struct json_object *member(struct json_object *object, const char *name)
+{
+	struct json_object *value = NULL;
+
+	CU_ASSERT_TRUE_FATAL(json_object_object_get_ex(object, name, &value));
+	return value;
+}
+
+static void try_wycheproof_group(struct json_object *group)
+{
+	struct json_object *tests = member(group, "tests");
+	struct signing_key key;
+
+	unhex(json_object_get_string(member(member(group, "publicKey"), "pk")), key.public_key, 32);
+	for (size_t i = 0; i < json_object_array_length(tests); i++) {
+		struct json_object *test = json_object_array_get_idx(tests, i);
+		bool valid = strcmp(json_object_get_string(member(test, "result")), "valid") == 0;
+		unsigned char message[4096], signature[256];
+		size_t size = unhex(json_object_get_string(member(test, "msg")), message, sizeof(message));
+		size_t signature_size =
+			unhex(json_object_get_string(member(test, "sig")), signature, sizeof(signature));
+
+		CU_ASSERT_EQUAL(signing_key_verify(&key, message, size, signature, signature_size), valid);
+	}
+}
+
+/* With the public corpora at hand: PRONG_TEST_CORPORA names their folder. */
+TEST(token, keeps_to_wycheproof)
+{
+	const char *folder = getenv("PRONG_TEST_CORPORA");
+	_cleanup_(json_object_putp) struct json_object *vectors = NULL;
+	_cleanup_(freep) char *path = NULL;
+
+	if (!folder)
+		return;
+	path = format_text("%s/wycheproof/ed25519_test.json", folder);
+	vectors = json_object_from_file(path);
+	CU_ASSERT_PTR_NOT_NULL_FATAL(vectors);
+	struct json_object *groups = member(vectors, "testGroups");
+	CU_ASSERT(json_object_array_length(groups) > 0);
+	for (size_t i = 0; i < json_object_array_length(groups); i++)
+		try_wycheproof_group(json_object_array_get_idx(groups, i));
+}

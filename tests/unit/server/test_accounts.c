@@ -1,0 +1,61 @@
+#include <string.h>
+
+#include "common/basics.h"
+#include "server/routes/accounts/accounts.h"
+#include "tests/unit/test.h"
+
+TEST(accounts, normalises_case_and_nothing_else)
+{
+	static const char *const pairs[][2] = {
+		{ "ada@example.com", "ada@example.com" },
+		{ "Ada.Lovelace+Notes@EXAMPLE.Com", "ada.lovelace+notes@example.com" },
+		{ "a_{|}~!#$%&'*/=?^`-Z@[IPv6:::1]", "a_{|}~!#$%&'*/=?^`-z@[ipv6:::1]" },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		char normalised[EMAIL_SIZE];
+
+		CU_ASSERT_EQUAL(email_normalise(pairs[i][0], normalised), 0);
+		CU_ASSERT_STRING_EQUAL(normalised, pairs[i][1]);
+	}
+}
+
+TEST(accounts, refuses_addresses_beyond_ascii)
+{
+	static const char *const wrong[] = {
+		"",
+		"\xc3\xa4"
+		"da@example.com",
+		"ada@ex\xc3\xa4mple.com",
+		"ad\xe2\x80\x8b"
+		"a@example.com",
+		"\xd0\xb0"
+		"da@example.com",
+		"ada @example.com",
+		"ada@example.com ",
+		"\tada@example.com",
+		"ada@example.com\n",
+		"ada\x7f@example.com",
+		"ada@example.com\x01",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		char normalised[EMAIL_SIZE] = "untouched";
+
+		CU_ASSERT_EQUAL(email_normalise(wrong[i], normalised), -EINVAL);
+		CU_ASSERT_STRING_EQUAL(normalised, "untouched");
+	}
+}
+
+TEST(accounts, keeps_to_the_longest_address)
+{
+	char email[EMAIL_SIZE + 1], normalised[EMAIL_SIZE];
+
+	memset(email, 'A', sizeof(email));
+	email[EMAIL_SIZE - 1] = '\0';
+	CU_ASSERT_EQUAL(email_normalise(email, normalised), 0);
+	CU_ASSERT_EQUAL(strlen(normalised), EMAIL_SIZE - 1);
+	email[EMAIL_SIZE - 1] = 'A';
+	email[EMAIL_SIZE] = '\0';
+	CU_ASSERT_EQUAL(email_normalise(email, normalised), -EINVAL);
+}
