@@ -6,14 +6,16 @@
 
 struct thread_pool;
 
-/* Threads start with the first work. `max_queued` bounds what may wait for one. */
+/* Threads start when work finds none idle, and take no signals. `max_queued` bounds the works that wait for one. */
 struct thread_pool *thread_pool_new(struct loop *loop, size_t threads, size_t max_queued);
-struct thread_pool *thread_pool_free(struct thread_pool *pool); /* joins its threads; returns NULL */
+
+/* Joins its threads; returns NULL. A coroutine that still waits for work is a broken invariant. */
+struct thread_pool *thread_pool_free(struct thread_pool *pool);
 
 /*
  * Runs `work(argument)` on a thread and suspends the calling coroutine until it has returned; returns what it returned.
- * -EAGAIN when the queue is full. A deadline or cancellation (-ETIMEDOUT, -ECANCELED) takes effect only while the work
- * is queued: once started it is waited for, so `argument` may be on the coroutine's stack.
+ * -EAGAIN when the queue is full or no thread can be started. A deadline or cancellation (-ETIMEDOUT, -ECANCELED) takes
+ * effect only while the work is queued: once started it is waited for, so `argument` may be on the coroutine's stack.
  */
 int thread_pool_run(struct thread_pool *pool, int (*work)(void *argument), void *argument);
 
