@@ -5,6 +5,8 @@
 #include <prong/http.h>
 #include <prong/job.h>
 
+#pragma GCC visibility push(default)
+
 /* A migration compiled into the binary. */
 struct prong_migration {
 	int number; /* 0001 → 1 */
@@ -42,5 +44,7 @@ struct prong_app {
  * 75 try again; 78 configuration.
  */
 int prong_main(int argc, char *argv[], const struct prong_app *app);
+
+#pragma GCC visibility pop
 
 #endif

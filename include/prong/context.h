@@ -14,6 +14,8 @@
 
 #include <prong/types.h>
 
+#pragma GCC visibility push(default)
+
 struct prong_ctx;
 
 /* Returns ≥ 0 for success or a negative errno. */
@@ -51,8 +53,11 @@ enum prong_log_level {
 	PRONG_LOG_ERROR,
 };
 
-/* One structured line with the request id. Never blocks: when the log's reader is slow, lines are dropped and counted. */
+/* One structured line with the request id. Never blocks: when the log's reader is slow, lines are dropped and counted.
+ */
 void prong_log(struct prong_ctx *ctx, enum prong_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
+
+#pragma GCC visibility pop
 
 #endif

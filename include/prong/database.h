@@ -1,6 +1,7 @@
 /*
  * PostgreSQL. Parameters are $1, $2 … in the SQL and plain C values after it; their types follow from C (_Generic), the
- * server infers the rest. Never put values into the SQL text: statements are prepared once per connection by their text.
+ * server infers the rest. Never put values into the SQL text: statements are prepared once per connection by their
+ * text.
  *
  *     r = prong_query_one(ctx, note, &note, "SELECT * FROM notes WHERE id = $1", id);
  *
@@ -12,13 +13,12 @@
  *     -ENOENT      prong_query_one: no row (404)
  *     -EEXIST      unique or exclusion constraint (409)
  *     -EINVAL      the server refuses a value: out of range, malformed, check, not-null or foreign key constraint (422)
- *     -EAGAIN      serialization failure, deadlock, or a lock not free in time (outside transactions: one second): run it
- *                  again (503 + Retry-After)
- *     -EHOSTDOWN   the server cannot be reached, or no connection came free in time (503 + Retry-After). The statement
- *                  may have been executed if the connection was lost after it was sent.
- *     -ETIMEDOUT   the context's deadline or the setting DATABASE_TIMEOUT passed; the server ends the statement (504)
- *     -ECANCELED   the client has gone or the job was cancelled
- *     -EIO         any other error: wrong SQL, missing table (500, details only in the log)
+ *     -EAGAIN      serialization failure, deadlock, or a lock not free in time (outside transactions: one second): run
+ * it again (503 + Retry-After) -EHOSTDOWN   the server cannot be reached, or no connection came free in time (503 +
+ * Retry-After). The statement may have been executed if the connection was lost after it was sent. -ETIMEDOUT   the
+ * context's deadline or the setting DATABASE_TIMEOUT passed; the server ends the statement (504) -ECANCELED   the
+ * client has gone or the job was cancelled -EIO         any other error: wrong SQL, missing table (500, details only in
+ * the log)
  */
 #ifndef PRONG_DATABASE_H
 #define PRONG_DATABASE_H
@@ -26,18 +26,20 @@
 #include <prong/context.h>
 #include <prong/schema.h>
 
+#pragma GCC visibility push(default)
+
 /* Runs a statement; returns the number of rows it affected or returned. */
 #define prong_exec(ctx, sql, ...) prong_database_exec((ctx), (sql), PRONG_PARAMETERS(__VA_ARGS__))
 
 /* Reads the first row into a new record; -ENOENT when there is none. `ret_record` is untouched on failure. */
-#define prong_query_one(ctx, type, ret_record, sql, ...)                                             \
+#define prong_query_one(ctx, type, ret_record, sql, ...)                                                  \
 	prong_database_query_one((ctx), &type##_schema, (void **)(struct type **){ (ret_record) }, (sql), \
 				 PRONG_PARAMETERS(__VA_ARGS__))
 
 /* Reads all rows into an array of records; returns 0. */
-#define prong_query(ctx, type, ret_records, ret_count, sql, ...)                                   \
-	prong_database_query((ctx), &type##_schema, (void **)(struct type **){ (ret_records) }, (ret_count), \
-			     (sql), PRONG_PARAMETERS(__VA_ARGS__))
+#define prong_query(ctx, type, ret_records, ret_count, sql, ...)                                                    \
+	prong_database_query((ctx), &type##_schema, (void **)(struct type **){ (ret_records) }, (ret_count), (sql), \
+			     PRONG_PARAMETERS(__VA_ARGS__))
 
 /*
  * A transaction: between prong_begin() and prong_commit() or prong_rollback(), every statement of this context runs on
@@ -162,5 +164,7 @@ static inline struct prong_parameter prong_parameter_opt_time(prong_opt_time val
 #define PRONG_EXPAND_3(...) PRONG_EXPAND_2(PRONG_EXPAND_2(PRONG_EXPAND_2(__VA_ARGS__)))
 #define PRONG_EXPAND_2(...) __VA_ARGS__
 /* clang-format on */
+
+#pragma GCC visibility pop
 
 #endif

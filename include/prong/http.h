@@ -12,6 +12,8 @@
 #include <prong/context.h>
 #include <prong/schema.h>
 
+#pragma GCC visibility push(default)
+
 enum prong_method {
 	PRONG_GET = 1, /* HEAD is answered by the GET route */
 	PRONG_POST,
@@ -34,9 +36,9 @@ struct prong_route {
 	const struct prong_schema *query; /* query string: scalars only; unknown and repeated names: 400 */
 	const struct prong_schema *reply;
 	enum prong_access access;
-	size_t max_body;        /* bytes; 0: the setting MAX_BODY */
+	size_t max_body;	/* bytes; 0: the setting MAX_BODY */
 	prong_duration timeout; /* from the whole request to its reply, then 504; 0: the setting REQUEST_TIMEOUT */
-	const char *summary;    /* one line for `routes` */
+	const char *summary;	/* one line for `routes` */
 };
 
 /* The bound body or query string: `const struct note *in = prong_body(ctx, note);`. Lives as long as the request. */
@@ -75,5 +77,7 @@ const void *prong_query_string_of(const struct prong_ctx *ctx, const struct pron
 int prong_reply_record(struct prong_ctx *ctx, int status, const struct prong_schema *schema, const void *record);
 int prong_reply_records(struct prong_ctx *ctx, int status, const struct prong_schema *schema, const void *records,
 			size_t count);
+
+#pragma GCC visibility pop
 
 #endif

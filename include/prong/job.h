@@ -18,22 +18,24 @@
 #include <prong/context.h>
 #include <prong/schema.h>
 
+#pragma GCC visibility push(default)
+
 struct prong_job {
 	const char *name;
 	prong_handler *run;
 	const struct prong_schema *payload; /* NULL: none */
-	const char *queue;                  /* letters, digits, '_' and '-'; NULL: "default" */
-	int max_attempts;                   /* 0: 20 */
-	prong_duration timeout;             /* of one attempt; 0: 60 seconds */
-	prong_duration backoff;             /* before the second attempt, doubled for each further one; 0: 1 second */
-	prong_duration max_backoff;         /* 0: 1 hour */
+	const char *queue;		    /* letters, digits, '_' and '-'; NULL: "default" */
+	int max_attempts;		    /* 0: 20 */
+	prong_duration timeout;		    /* of one attempt; 0: 60 seconds */
+	prong_duration backoff;		    /* before the second attempt, doubled for each further one; 0: 1 second */
+	prong_duration max_backoff;	    /* 0: 1 hour */
 };
 
 /* Defines `<function>_job`, static to its file, to list in struct prong_app and to enqueue by. */
-#define PRONG_JOB(function, ...)                                                           \
-	__attribute__((unused)) static const struct prong_job function##_job = {           \
-		.name = #function, .run = function, ##__VA_ARGS__                          \
-	}
+#define PRONG_JOB(function, ...)                                                                    \
+	__attribute__((unused)) static const struct prong_job function##_job = { .name = #function, \
+										 .run = function,   \
+										 ##__VA_ARGS__ }
 
 /*
  * Enqueues a job with a record of its payload's schema. Suspends. Returns 0 once Redis has it; -EHOSTDOWN or -ETIMEDOUT
@@ -50,5 +52,7 @@ int prong_job_attempt(const struct prong_ctx *ctx);
 
 int prong_job_enqueue(struct prong_ctx *ctx, const struct prong_job *job, const void *record);
 const void *prong_payload_of(const struct prong_ctx *ctx, const struct prong_schema *schema);
+
+#pragma GCC visibility pop
 
 #endif

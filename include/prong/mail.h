@@ -4,13 +4,17 @@
 
 #include <prong/context.h>
 
+#pragma GCC visibility push(default)
+
 struct prong_mail {
-	const char *to;      /* one address */
+	const char *to;	     /* one address */
 	const char *subject; /* one line, UTF-8 */
 	const char *text;    /* plain text, UTF-8 */
 };
 
 /* Enqueues a mail. Suspends; returns as prong_enqueue(). */
 int prong_send_mail(struct prong_ctx *ctx, const struct prong_mail *mail);
+
+#pragma GCC visibility pop
 
 #endif

@@ -43,10 +43,10 @@ enum prong_kind {
 /* What the text of a string must look like. */
 enum prong_format {
 	PRONG_FORMAT_NONE,
-	PRONG_EMAIL,     /* local@domain, RFC 5321 lengths, no quoted local part */
-	PRONG_UUID,      /* 8-4-4-4-12 */
+	PRONG_EMAIL,	 /* local@domain, RFC 5321 lengths, no quoted local part */
+	PRONG_UUID,	 /* 8-4-4-4-12 */
 	PRONG_DATE_TIME, /* RFC 3339 */
-	PRONG_URI,       /* RFC 3986, absolute */
+	PRONG_URI,	 /* RFC 3986, absolute */
 };
 
 /* Inclusive bounds of a number. */
@@ -55,8 +55,11 @@ struct prong_range {
 	int64_t low, high;
 	double low_double, high_double;
 };
-#define PRONG_RANGE(low_, high_) \
-	{ .set = true, .low = (int64_t)(low_), .high = (int64_t)(high_), .low_double = (low_), .high_double = (high_) }
+#define PRONG_RANGE(low_, high_)                                                                     \
+	{                                                                                            \
+		.set = true, .low = (int64_t)(low_), .high = (int64_t)(high_), .low_double = (low_), \
+		.high_double = (high_)                                                               \
+	}
 
 #define PRONG_VALUES(...) ((const char *const[]){ __VA_ARGS__, NULL })
 
@@ -69,11 +72,11 @@ struct prong_field {
 	bool array;
 	const struct prong_schema *schema; /* of a nested record */
 
-	bool required;   /* absent in a body: 422 */
-	bool nullable;   /* null is taken as absence, and absence is written as null; otherwise it is left out */
-	bool read_only;  /* in replies only: 422 in a body */
+	bool required;	 /* absent in a body: 422 */
+	bool nullable;	 /* null is taken as absence, and absence is written as null; otherwise it is left out */
+	bool read_only;	 /* in replies only: 422 in a body */
 	bool write_only; /* in bodies only: never in a reply */
-	bool secret;     /* never logged or shown; implies nothing about replies: add write_only */
+	bool secret;	 /* never logged or shown; implies nothing about replies: add write_only */
 
 	size_t min_length, max_length; /* of a string, in Unicode code points; 0 is no limit */
 	size_t min_items, max_items;   /* of an array; 0 is no limit */
@@ -90,42 +93,42 @@ struct prong_schema {
 	size_t n_fields;
 };
 
-#define PRONG_SCHEMA(type, ...)                                                                         \
-	__attribute__((unused)) static const struct prong_schema type##_schema = {                      \
-		.name = #type,                                                                          \
-		.size = sizeof(struct type),                                                            \
-		.fields = (const struct prong_field[]){ __VA_ARGS__ },                                  \
+#define PRONG_SCHEMA(type, ...)                                                                               \
+	__attribute__((unused)) static const struct prong_schema type##_schema = {                            \
+		.name = #type,                                                                                \
+		.size = sizeof(struct type),                                                                  \
+		.fields = (const struct prong_field[]){ __VA_ARGS__ },                                        \
 		.n_fields = sizeof((const struct prong_field[]){ __VA_ARGS__ }) / sizeof(struct prong_field), \
 	}
 
-#define PRONG_FIELD(type, member, ...)                                                           \
-	{                                                                                        \
-		.name = #member, .offset = offsetof(struct type, member),                        \
-		.kind = PRONG_KIND_OF(((struct type *)0)->member), ##__VA_ARGS__                 \
+#define PRONG_FIELD(type, member, ...)                                           \
+	{                                                                        \
+		.name = #member, .offset = offsetof(struct type, member),        \
+		.kind = PRONG_KIND_OF(((struct type *)0)->member), ##__VA_ARGS__ \
 	}
 
-#define PRONG_FIELD_OBJECT(type, member, nested, ...)                                            \
-	{                                                                                        \
+#define PRONG_FIELD_OBJECT(type, member, nested, ...)                                              \
+	{                                                                                          \
 		.name = #member, .offset = offsetof(struct type, member),                        \
 		.kind = _Generic(((struct type *)0)->member, struct nested *                     \
 				 : PRONG_KIND_OBJECT, const struct nested *                      \
 				 : PRONG_KIND_OBJECT),                                           \
-		.schema = &nested##_schema, ##__VA_ARGS__                                        \
+		.schema = &nested##_schema, ##__VA_ARGS__ \
 	}
 
-#define PRONG_FIELD_ARRAY(type, member, ...)                                                     \
-	{                                                                                        \
-		.name = #member, .offset = offsetof(struct type, member), .array = true,         \
-		.kind = PRONG_KIND_OF(((struct type *)0)->member.items[0]), ##__VA_ARGS__        \
+#define PRONG_FIELD_ARRAY(type, member, ...)                                              \
+	{                                                                                 \
+		.name = #member, .offset = offsetof(struct type, member), .array = true,  \
+		.kind = PRONG_KIND_OF(((struct type *)0)->member.items[0]), ##__VA_ARGS__ \
 	}
 
-#define PRONG_FIELD_OBJECTS(type, member, nested, ...)                                           \
-	{                                                                                        \
+#define PRONG_FIELD_OBJECTS(type, member, nested, ...)                                             \
+	{                                                                                          \
 		.name = #member, .offset = offsetof(struct type, member), .array = true,         \
 		.kind = _Generic(&((struct type *)0)->member.items[0], struct nested *           \
 				 : PRONG_KIND_OBJECT, const struct nested *                      \
 				 : PRONG_KIND_OBJECT),                                           \
-		.schema = &nested##_schema, ##__VA_ARGS__                                        \
+		.schema = &nested##_schema, ##__VA_ARGS__ \
 	}
 
 /* clang-format off */

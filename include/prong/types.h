@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#pragma GCC visibility push(default)
+
 #ifdef __cplusplus
 #error "Prong is a C library: wrap your C++ behind a C interface."
 #endif
@@ -31,11 +33,11 @@ typedef struct prong_json {
 
 /* A length of time in microseconds. */
 typedef int64_t prong_duration;
-#define PRONG_MILLISECONDS(n) ((prong_duration)(n) * 1000)
-#define PRONG_SECONDS(n) ((prong_duration)(n) * 1000000)
-#define PRONG_MINUTES(n) PRONG_SECONDS((n) * 60)
-#define PRONG_HOURS(n) PRONG_MINUTES((n) * 60)
-#define PRONG_DAYS(n) PRONG_HOURS((n) * 24)
+#define PRONG_MILLISECONDS(n) ((prong_duration)(n)*1000)
+#define PRONG_SECONDS(n) ((prong_duration)(n)*1000000)
+#define PRONG_MINUTES(n) PRONG_SECONDS((n)*60)
+#define PRONG_HOURS(n) PRONG_MINUTES((n)*60)
+#define PRONG_DAYS(n) PRONG_HOURS((n)*24)
 
 /*
  * Scalars that may be absent (JSON: missing or null; SQL: NULL). Strings, raw JSON, objects and arrays need none of
@@ -67,10 +69,10 @@ typedef struct prong_opt_time {
 } prong_opt_time;
 
 /* An array member of a record: PRONG_ARRAY(const char *) tags; then note->tags.items[0 … count - 1]. */
-#define PRONG_ARRAY(type)          \
-	struct {                   \
-		size_t count;      \
-		type *items;       \
+#define PRONG_ARRAY(type)     \
+	struct {              \
+		size_t count; \
+		type *items;  \
 	}
 
 /* Room for a value's text with its NUL. */
@@ -93,8 +95,8 @@ prong_time prong_time_now(void);
 
 /*
  * Reads RFC 3339 (`2026-01-31T23:59:59.123456Z`, any offset, `T` or a space, at most 6 digits of a second kept) and
- * PostgreSQL's ISO output (`+00`). A leap second becomes the second after it. Returns 0; -EINVAL for anything else, such
- * as a date that does not exist, `infinity`, or an instant outside the years 0000 to 9999 in UTC.
+ * PostgreSQL's ISO output (`+00`). A leap second becomes the second after it. Returns 0; -EINVAL for anything else,
+ * such as a date that does not exist, `infinity`, or an instant outside the years 0000 to 9999 in UTC.
  */
 int prong_time_parse(const char *text, prong_time *ret_time);
 
@@ -103,5 +105,7 @@ int prong_time_parse(const char *text, prong_time *ret_time);
  * written with a sign and six digits, which prong_time_parse() does not read.
  */
 char *prong_time_format(prong_time time, char text[PRONG_TIME_TEXT_SIZE]);
+
+#pragma GCC visibility pop
 
 #endif
