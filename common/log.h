@@ -2,7 +2,10 @@
  * The log: one JSON object a line on standard error (coloured text on a terminal), ECS names: @timestamp, log.level,
  * message, service.name, process.name, http.request.id. Lines gather in a bounded buffer that is written without
  * blocking at the end of the loop's turn; what finds no room is dropped and counted, and the count is logged later.
- * Before log_attach() and after log_detach() lines are written at once.
+ * Before log_attach() and after log_detach() lines are written at once, waiting at most 100 ms.
+ *
+ * A line is at most 4096 bytes, so that processes that share a pipe never mix theirs: longer texts are cut. Whatever a
+ * text contains, it stays one line and cannot pass for another. Only for the loop's thread.
  */
 #ifndef LOG_H
 #define LOG_H
@@ -17,7 +20,10 @@ struct log_field {
 	double number;
 };
 
-/* Once per process. `process` as in "http 0"; strings are borrowed. `json` false writes text. */
+/*
+ * Once per process: in a forked one before it logs. `process` as in "http 0". `json` false writes text, coloured on a
+ * terminal unless NO_COLOR is set.
+ */
 void log_open(const char *service, const char *process, enum prong_log_level level, bool json);
 void log_attach(struct loop *loop);
 void log_detach(void); /* writes what is left, waiting at most 100 ms */

@@ -33,14 +33,34 @@ void loop_defer(struct loop *loop, struct loop_task *task)
 	loop_schedule_turn(loop);
 }
 
+void loop_undefer(struct loop *loop, struct loop_task *task)
+{
+	struct loop_task **place = &loop->current_tasks;
+
+	if (!task->queued)
+		return;
+	while (*place && *place != task)
+		place = &(*place)->next;
+	if (!*place) {
+		place = &loop->tasks;
+		while (*place != task)
+			place = &(*place)->next;
+		if (!task->next)
+			loop->tasks_end = place;
+	}
+	*place = task->next;
+	task->queued = false;
+}
+
 static void run_tasks(struct loop *loop)
 {
-	struct loop_task *task = loop->tasks, *next;
+	struct loop_task *task;
 
+	loop->current_tasks = loop->tasks;
 	loop->tasks = NULL;
 	loop->tasks_end = &loop->tasks;
-	for (; task; task = next) {
-		next = task->next; /* the task may free or queue itself */
+	while ((task = loop->current_tasks)) {
+		loop->current_tasks = task->next;
 		task->queued = false;
 		task->function(task->argument);
 	}

@@ -48,6 +48,9 @@ struct loop_task {
 };
 void loop_defer(struct loop *loop, struct loop_task *task);
 
+/* Takes a queued task back, before its memory goes; without effect when it is not queued. */
+void loop_undefer(struct loop *loop, struct loop_task *task);
+
 typedef void coroutine_function(void *argument);
 
 /*

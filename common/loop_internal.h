@@ -19,6 +19,7 @@ struct loop {
 	struct event *turn;
 	bool turn_scheduled;
 	struct loop_task *tasks, **tasks_end;
+	struct loop_task *current_tasks; /* of this round; what they queue is for the next */
 
 	/* Coroutines. */
 	struct fiber fiber; /* the loop's own stack */

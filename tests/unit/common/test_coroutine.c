@@ -7,18 +7,10 @@
 #include <signal.h>
 #include <sys/wait.h>
 
-static void on_stop(evutil_socket_t fd, short events, void *argument)
-{
-	(void)fd;
-	(void)events;
-	loop_stop(argument);
-}
-
 /* Runs what is due now, then returns. */
 static void run_once(struct loop *loop)
 {
-	event_base_once(loop_base(loop), -1, EV_TIMEOUT, on_stop, loop, &(struct timeval){ 0 });
-	loop_run(loop);
+	event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
 }
 
 static void run_until_none_alive(struct loop *loop)

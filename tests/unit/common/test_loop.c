@@ -22,18 +22,10 @@ static void stop(void *argument)
 	loop_stop(argument);
 }
 
-static void on_stop(evutil_socket_t fd, short events, void *argument)
-{
-	(void)fd;
-	(void)events;
-	loop_stop(argument);
-}
-
 /* Runs what is due now, then returns. */
 static void run_once(struct loop *loop)
 {
-	event_base_once(loop_base(loop), -1, EV_TIMEOUT, on_stop, loop, &(struct timeval){ 0 });
-	loop_run(loop);
+	event_base_loop(loop_base(loop), EVLOOP_NONBLOCK);
 }
 
 TEST(loop, ignores_sigpipe)
@@ -140,6 +132,36 @@ TEST(loop, a_task_may_free_itself)
 	loop_free(task_loop);
 }
 
+static struct loop_task taken_back = { .function = note_argument, .argument = "x" };
+
+static void take_back(void *argument)
+{
+	loop_undefer(argument, &taken_back);
+	note("t");
+}
+
+TEST(loop, tasks_can_be_taken_back)
+{
+	struct loop *loop = loop_new(1);
+	struct loop_task a = { .function = note_argument, .argument = "a" };
+	struct loop_task b = { .function = note_argument, .argument = "b" };
+	struct loop_task take = { .function = take_back, .argument = loop };
+
+	trace[0] = 0;
+	loop_undefer(loop, &a);
+	loop_defer(loop, &a);
+	loop_defer(loop, &b);
+	loop_undefer(loop, &b); /* the last */
+	loop_defer(loop, &take);
+	loop_defer(loop, &taken_back); /* taken back while its round runs */
+	loop_undefer(loop, &a);	       /* the first */
+	loop_defer(loop, &b);
+	run_once(loop);
+	CU_ASSERT_STRING_EQUAL(trace, "tb");
+	CU_ASSERT(!taken_back.queued);
+	loop_free(loop);
+}
+
 static void ready_coroutine(void *argument)
 {
 	coroutine_wait(INT64_MAX);
@@ -179,7 +201,6 @@ TEST(loop, a_turn_is_events_then_coroutines_then_tasks)
 	}
 	for (int i = 0; i < 2; i++)
 		event_active(wakers[i].event, EV_TIMEOUT, 0);
-	run_once(loop);
 	run_once(loop);
 	CU_ASSERT_STRING_EQUAL(trace, "event event a b task");
 	for (int i = 0; i < 2; i++)
