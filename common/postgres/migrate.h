@@ -1,11 +1,11 @@
 /*
- * Migrations: plain SQL, up and down, in numbered sequences: one per module, compiled in, and one of the application, from
- * a folder of NNNN_name.up.sql and NNNN_name.down.sql files. The ledger prong_migrations keeps what was applied, when,
- * and the SHA-256 of its text.
+ * Migrations: plain SQL, up and down, in numbered sequences: one per module, compiled in, and one of the application,
+ * from a folder of NNNN_name.up.sql and NNNN_name.down.sql files. The ledger prong_migrations keeps what was applied,
+ * when, and the SHA-256 of its text.
  *
- * Each migration and its ledger row commit in one transaction; a file whose first line is `-- prong: no-transaction` runs
- * outside one, statement by statement, and is recorded when all succeeded. One runner at a time: an advisory lock is
- * tried, never waited on inside the server, for up to a minute. A changed file, a gap and a number out of order are
+ * Each migration and its ledger row commit in one transaction; a file whose first line is `-- prong: no-transaction`
+ * runs outside one, statement by statement, and is recorded when all succeeded. One runner at a time: an advisory lock
+ * is tried, never waited on inside the server, for up to a minute. A changed file, a gap and a number out of order are
  * refused before anything runs.
  */
 #ifndef MIGRATE_H
@@ -13,8 +13,8 @@
 
 #include <prong/app.h>
 
-#include "common/buffer.h"
 #include "common/arena.h"
+#include "common/buffer.h"
 #include "common/runtime.h"
 
 struct migration {
@@ -24,7 +24,7 @@ struct migration {
 	const char *up, *down; /* down NULL: cannot be undone */
 	bool applied;
 	const char *applied_at; /* RFC 3339; NULL where not applied */
-	bool changed;           /* applied with another text */
+	bool changed;		/* applied with another text */
 };
 
 struct migrations {

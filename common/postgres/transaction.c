@@ -1,0 +1,128 @@
+#include <libpq-fe.h>
+
+#include "common/context.h"
+#include "common/log.h"
+#include "common/postgres/error.h"
+#include "common/postgres/pool.h"
+
+#define ROLLBACK_TIMEOUT PRONG_MILLISECONDS(250)
+
+static int take(struct prong_ctx *ctx, const char *what)
+{
+	struct postgres_connection *connection;
+	int r;
+
+	if (ctx->transaction) {
+		log_error("%s: this context is already in a transaction", what);
+		return -EIO;
+	}
+	r = pool_take(ctx->runtime->postgres, &connection);
+	if (r < 0)
+		return r;
+	ctx->transaction = connection;
+	ctx->transaction_failed = false;
+	return 0;
+}
+
+int prong_begin(struct prong_ctx *ctx)
+{
+	int r = take(ctx, "prong_begin()");
+
+	/* BEGIN travels with the first statement. */
+	if (r == 0)
+		ctx->transaction->begin = true;
+	return r;
+}
+
+int postgres_pin(struct prong_ctx *ctx)
+{
+	int r = take(ctx, "postgres_pin()");
+
+	if (r == 0)
+		ctx->transaction->pinned = true;
+	return r;
+}
+
+/* Ends the context's hold of its connection; what is still under way there ends without it. */
+static void give_up(struct prong_ctx *ctx)
+{
+	struct postgres_connection *connection = ctx->transaction;
+	struct statement *head = TAILQ_FIRST(&connection->statements);
+
+	ctx->transaction = NULL;
+	ctx->transaction_failed = false;
+	if (connection->state != CONNECTION_READY || connection->begin) {
+		pool_release(connection);
+	} else if (head && head->simple) {
+		connection_close(connection, NULL);
+		pool_release(connection);
+	} else {
+		connection_send_last(connection, connection->pinned ? "SELECT pg_advisory_unlock_all()" : "ROLLBACK",
+				     monotonic_us() + ROLLBACK_TIMEOUT);
+	}
+}
+
+void prong_rollback(struct prong_ctx *ctx)
+{
+	if (ctx->transaction)
+		give_up(ctx);
+}
+
+void postgres_unpin(struct prong_ctx *ctx)
+{
+	check(ctx->transaction && ctx->transaction->pinned);
+	give_up(ctx);
+}
+
+void postgres_abandon_transaction(struct prong_ctx *ctx)
+{
+	if (ctx->transaction)
+		give_up(ctx);
+}
+
+/* COMMIT itself can fail: deferred constraints, serialization. Either way the transaction is over then. */
+static int commit(struct postgres_connection *connection)
+{
+	const struct parameter_texts none = { 0 };
+	PGresult *result;
+	int r = statement_wait(connection_send(connection, NULL, "COMMIT", &none), INT64_MAX, &result);
+
+	if (r < 0)
+		return r;
+	if (!answer_is_good(result)) {
+		r = error_meaning(result);
+		error_log(result, r, "COMMIT");
+	} else if (string_equal(PQcmdStatus(result), "ROLLBACK")) {
+		log_error("COMMIT of a transaction that had failed");
+		r = -EIO;
+	}
+	PQclear(result);
+	return r;
+}
+
+int prong_commit(struct prong_ctx *ctx)
+{
+	struct postgres_connection *connection = ctx->transaction;
+	int r;
+
+	if (!connection || connection->pinned) {
+		log_error("prong_commit(): this context is in no transaction");
+		return -EIO;
+	}
+	if (ctx->transaction_failed)
+		return -EIO;
+	if (connection->begin)
+		r = 0;
+	else if (connection->state == CONNECTION_READY)
+		r = commit(connection);
+	else
+		r = -EHOSTDOWN;
+	/* Rolling back what is over does no harm. */
+	if (r < 0) {
+		give_up(ctx);
+		return r;
+	}
+	ctx->transaction = NULL;
+	pool_release(connection);
+	return 0;
+}
