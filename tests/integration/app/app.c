@@ -1,0 +1,174 @@
+/* The application that the integration tests drive: a route for everything that a client can see of the library. */
+#include <prong/prong.h>
+
+struct part {
+	const char *name;
+	int32_t count;
+};
+PRONG_SCHEMA(part, PRONG_FIELD(part, name, .required = true, .max_length = 20), PRONG_FIELD(part, count));
+
+enum colour { COLOUR_RED, COLOUR_GREEN };
+
+struct sample {
+	bool flag;
+	int32_t small;
+	int64_t large;
+	double real;
+	const char *text;
+	const char *email;
+	const char *password;
+	prong_uuid id;
+	prong_time at;
+	enum colour colour;
+	prong_json extra;
+	struct part *part;
+	PRONG_ARRAY(const char *) tags;
+	PRONG_ARRAY(struct part) parts;
+	prong_opt_bool maybe_flag;
+	prong_opt_int32 maybe_small;
+	prong_opt_int64 maybe_large;
+	prong_opt_double maybe_real;
+	prong_opt_uuid maybe_id;
+	prong_opt_time maybe_at;
+};
+
+PRONG_SCHEMA(sample, PRONG_FIELD(sample, flag), PRONG_FIELD(sample, small, .range = PRONG_RANGE(-100, 100)),
+	     PRONG_FIELD(sample, large), PRONG_FIELD(sample, real),
+	     PRONG_FIELD(sample, text, .required = true, .max_length = 100000),
+	     PRONG_FIELD(sample, email, .format = PRONG_EMAIL), PRONG_FIELD(sample, password, .write_only = true),
+	     PRONG_FIELD(sample, id), PRONG_FIELD(sample, at),
+	     PRONG_FIELD(sample, colour, .values = PRONG_VALUES("red", "green")), PRONG_FIELD(sample, extra),
+	     PRONG_FIELD_OBJECT(sample, part, part), PRONG_FIELD_ARRAY(sample, tags, .max_items = 3),
+	     PRONG_FIELD_OBJECTS(sample, parts, part), PRONG_FIELD(sample, maybe_flag, .nullable = true),
+	     PRONG_FIELD(sample, maybe_small), PRONG_FIELD(sample, maybe_large), PRONG_FIELD(sample, maybe_real),
+	     PRONG_FIELD(sample, maybe_id), PRONG_FIELD(sample, maybe_at));
+
+struct pong {
+	bool ok;
+};
+PRONG_SCHEMA(pong, PRONG_FIELD(pong, ok));
+
+struct item {
+	const char *id;
+};
+PRONG_SCHEMA(item, PRONG_FIELD(item, id));
+
+struct hits {
+	int64_t count;
+};
+PRONG_SCHEMA(hits, PRONG_FIELD(hits, count));
+
+struct wait {
+	int32_t ms;
+};
+PRONG_SCHEMA(wait, PRONG_FIELD(wait, ms, .required = true, .range = PRONG_RANGE(0, 60000)));
+
+struct size {
+	int32_t bytes;
+};
+PRONG_SCHEMA(size, PRONG_FIELD(size, bytes, .required = true, .range = PRONG_RANGE(0, 100000000)));
+
+/* How many handlers of this process ran, /v1/hits and /v1/ping aside: with one process, what was executed at all. */
+static int64_t executed;
+
+static int ping(struct prong_ctx *ctx)
+{
+	return prong_reply(ctx, 200, pong, &(struct pong){ .ok = true });
+}
+
+static int get_hits(struct prong_ctx *ctx)
+{
+	return prong_reply(ctx, 200, hits, &(struct hits){ .count = executed });
+}
+
+static int hit(struct prong_ctx *ctx)
+{
+	return prong_reply(ctx, 201, hits, &(struct hits){ .count = ++executed });
+}
+
+static int echo(struct prong_ctx *ctx)
+{
+	executed++;
+	return prong_reply(ctx, 200, sample, prong_body(ctx, sample));
+}
+
+static int get_item(struct prong_ctx *ctx)
+{
+	executed++;
+	return prong_reply(ctx, 200, item, &(struct item){ .id = prong_path(ctx, "id") });
+}
+
+static int delete_item(struct prong_ctx *ctx)
+{
+	executed++;
+	return prong_reply_empty(ctx, 204);
+}
+
+static int unchanged(struct prong_ctx *ctx)
+{
+	executed++;
+	prong_set_header(ctx, "ETag", "\"1\"");
+	return prong_reply_empty(ctx, 304);
+}
+
+static int slow(struct prong_ctx *ctx)
+{
+	int r;
+
+	executed++;
+	r = prong_exec(ctx, "SELECT pg_sleep($1::double precision / 1000)", prong_query_string(ctx, wait)->ms);
+	if (r < 0)
+		return r;
+	return prong_reply(ctx, 200, pong, &(struct pong){ .ok = true });
+}
+
+static int large(struct prong_ctx *ctx)
+{
+	size_t size = (size_t)prong_query_string(ctx, size)->bytes;
+	char *bytes = prong_alloc(ctx, size);
+
+	executed++;
+	for (size_t i = 0; i < size; i++)
+		bytes[i] = (char)('a' + i % 26);
+	return prong_reply_bytes(ctx, 200, "text/plain", bytes, size);
+}
+
+static int fail(struct prong_ctx *ctx)
+{
+	executed++;
+	return prong_fail(ctx, 409, "taken", "This is taken.");
+}
+
+static int broken(struct prong_ctx *ctx)
+{
+	executed++;
+	return prong_exec(ctx, "SELECT secret_of_ours FROM nowhere");
+}
+
+static const struct prong_route routes[] = {
+	{ PRONG_GET, "/v1/ping", ping, .reply = &pong_schema, .summary = "Answer" },
+	{ PRONG_GET, "/v1/hits", get_hits, .reply = &hits_schema, .summary = "Count executed requests" },
+	{ PRONG_POST, "/v1/hits", hit, .reply = &hits_schema, .summary = "Be counted" },
+	{ PRONG_POST, "/v1/echo", echo, .body = &sample_schema, .reply = &sample_schema, .summary = "Send back" },
+	{ PRONG_POST, "/v1/small", echo, .body = &sample_schema, .max_body = 64, .summary = "Take 64 bytes" },
+	{ PRONG_GET, "/v1/items/{id}", get_item, .reply = &item_schema, .summary = "Show the id" },
+	{ PRONG_DELETE, "/v1/items/{id}", delete_item, .summary = "Answer without content" },
+	{ PRONG_GET, "/v1/unchanged", unchanged, .summary = "Answer 304" },
+	{ PRONG_GET, "/v1/slow", slow, .query = &wait_schema, .summary = "Sleep in PostgreSQL" },
+	{ PRONG_GET, "/v1/late", slow, .query = &wait_schema, .timeout = PRONG_MILLISECONDS(300),
+	  .summary = "Time out" },
+	{ PRONG_GET, "/v1/large", large, .query = &size_schema, .summary = "Send many bytes" },
+	{ PRONG_GET, "/v1/fail", fail, .summary = "Fail as the application says" },
+	{ PRONG_GET, "/v1/broken", broken, .summary = "Fail inside" },
+	{ PRONG_GET, "/v1/private", ping, .access = PRONG_SIGNED_IN, .summary = "Need a token" },
+	{}
+};
+
+int main(int argc, char *argv[])
+{
+	return prong_main(argc, argv,
+			  &(struct prong_app){ .name = "test_app",
+					       .version = "1.2.3",
+					       .routes = routes,
+					       .modules = PRONG_MODULES(&prong_accounts) });
+}
