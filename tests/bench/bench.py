@@ -6,11 +6,11 @@ absolute ones say little about another machine.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import re
 import signal
-import socket
 import statistics
 import subprocess
 import sys
@@ -22,17 +22,11 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(TOP, "tests", "integration"))
 
-from harness import Services  # noqa: E402
+from harness import Services, free_port  # noqa: E402
 
 DATABASE_CONNECTIONS = 4
 PROCESSORS = sorted(os.sched_getaffinity(0))
 SERVER_CPU, LOAD_CPUS = PROCESSORS[0], PROCESSORS[1:] or PROCESSORS
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def tree(pid):
@@ -179,9 +173,9 @@ def peers(work, build, folder, services):
     return [
         prong(build, services, "/row/77"),
         Server("Bun.SQL", [bun, os.path.join(HERE, "peers", "bun.js")],
-               dict(database, DATABASE_URL=services.database_url_tcp), "/row/77"),
+               dict(database, DATABASE_URL=services.database_url), "/row/77"),
         Server("Fastify + pg", ["node", os.path.join(HERE, "peers", "fastify.js")],
-               dict(database, DATABASE_URL=services.database_url_tcp), "/row/77"),
+               dict(database, DATABASE_URL=services.database_url), "/row/77"),
     ]
 
 
@@ -199,8 +193,9 @@ def main():
             parser.error(f"no work named {work}: json, row")
 
     report = {}
-    with tempfile.TemporaryDirectory(prefix="prong-bench-") as folder, Services(tcp=True) as services:
-        os.chmod(folder, 0o755)
+    with tempfile.TemporaryDirectory(prefix="prong-bench-") as folder, contextlib.ExitStack() as stack:
+        services = Services(tcp=True)
+        stack.callback(services.stop)
         services.sql("CREATE TABLE bench (id integer PRIMARY KEY, title text NOT NULL, body text NOT NULL);"
                      "INSERT INTO bench SELECT i, 'Title ' || i, repeat('x', 100) FROM generate_series(1, 10000) i;"
                      "ANALYZE bench;")

@@ -136,12 +136,14 @@ def _postgres_programs():
 class Services:
     """A PostgreSQL and a Redis of this test's own, on Unix sockets in a temporary folder."""
 
-    def __init__(self, postgres=True, redis=True):
+    def __init__(self, postgres=True, redis=True, redis_arguments=(), tcp=False):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="prong-test-"))
         self.folder.chmod(0o755)  # PostgreSQL's account passes through
         self._user = {}
         self._programs = _postgres_programs()
         self.postgres = self.redis = None
+        self._redis_arguments = redis_arguments
+        self._tcp_port = free_port() if tcp else None
         try:
             if postgres:
                 self._make_database()
@@ -166,6 +168,8 @@ class Services:
 
     @property
     def database_url(self):
+        if self._tcp_port:
+            return f"postgresql://prong@127.0.0.1:{self._tcp_port}/postgres"
         return f"postgresql://prong@/postgres?host={self.folder}/postgres"
 
     @property
@@ -174,20 +178,21 @@ class Services:
 
     def start_postgres(self):
         folder = self.folder / "postgres"
-        self.postgres = Process([self._programs / "postgres", "-D", folder / "data", "-k", folder, "-c",
-                                 "listen_addresses=", "-c", "fsync=off", "-c", "max_connections=200"],
+        listen = ["-h", "127.0.0.1", "-p", str(self._tcp_port)] if self._tcp_port else ["-h", ""]
+        self.postgres = Process([self._programs / "postgres", "-D", folder / "data", "-k", folder, *listen,
+                                 "-c", "fsync=off", "-c", "max_connections=200"],
                                 stop_signal=signal.SIGINT, cwd=folder, **self._user)
         wait_for(lambda: self._is_running(self.postgres) and self._postgres_answers(), "PostgreSQL answers")
 
     def _postgres_answers(self):
-        return subprocess.run([self._programs / "pg_isready", "-q", "-h", self.folder / "postgres"],
+        return subprocess.run([self._programs / "pg_isready", "-q", "-d", self.database_url],
                               timeout=DEADLINE).returncode == 0
 
     def start_redis(self):
         path = self.folder / "redis.sock"
         path.unlink(missing_ok=True)
         self.redis = Process(["redis-server", "--port", "0", "--unixsocket", path, "--save", "", "--dir", self.folder,
-                              "--maxmemory-policy", "noeviction"])
+                              "--maxmemory-policy", "noeviction", *self._redis_arguments])
         wait_for(lambda: self._is_running(self.redis) and self._redis_answers(), "Redis answers")
 
     def _redis_answers(self):
