@@ -13,11 +13,12 @@ enum process_class { PROCESS_HTTP, PROCESS_WORKER, PROCESS_SCHEDULER, PROCESS_CL
 enum process_state { PROCESS_ABSENT, PROCESS_STARTING, PROCESS_READY, PROCESS_DRAINING };
 
 struct scoreboard_slot {
-	/* Written by the master. */
-	_Atomic int32_t pid; /* 0: none */
-	_Atomic int32_t state; /* STARTING and ABSENT by the master, READY and DRAINING by the child */
+	/* Written by the master. Slots share no cache line. */
+	_Alignas(64) _Atomic int32_t pid; /* 0: none */
+	_Atomic int32_t state;		  /* STARTING and ABSENT by the master, READY and DRAINING by the child */
 	_Atomic uint32_t restarts;
-	_Atomic uint64_t predecessor; /* incarnation of the child that died here last; 0: none. A worker returns its jobs */
+	_Atomic uint64_t
+		predecessor; /* incarnation of the child that died here last; 0: none. A worker returns its jobs */
 	/* Written by the child. */
 	_Atomic uint64_t incarnation; /* random, of this process */
 	_Atomic int64_t heartbeat;    /* monotonic µs, about every second */
@@ -27,12 +28,13 @@ struct scoreboard_slot {
 struct scoreboard {
 	size_t n_slots;
 	size_t first[PROCESS_CLASSES], count[PROCESS_CLASSES]; /* each class's range of slots; fixed before the fork */
-	_Atomic int32_t draining;                              /* master: the whole tree is leaving */
+	_Atomic int32_t draining;			       /* master: the whole tree is leaving */
 	struct scoreboard_slot slots[];
 };
 
 /* Shared memory for the given counts; never NULL. Unmapped with the process. */
 struct scoreboard *scoreboard_new(const size_t counts[PROCESS_CLASSES]);
+
 const char *process_class_name(enum process_class class); /* "http", "worker", "scheduler" */
 
 #endif
