@@ -14,9 +14,9 @@ struct process {
 	enum process_class class;
 	size_t slot;   /* in the scoreboard */
 	size_t number; /* within its class, from 0 */
-	int channel;   /* to the master: the child writes one byte when ready, and sees its end when the master is gone */
-	int listener;  /* the bound, listening socket; -1 where the class serves none */
-	int permits;   /* the password hasher's memory file */
+	int channel; /* to the master: the child writes one byte when ready, and sees its end when the master is gone */
+	int listener; /* the bound, listening socket; -1 where the class serves none */
+	int permits;  /* the password hasher's memory file */
 	const struct settings *settings;
 	const struct registry *registry;
 	struct scoreboard *scoreboard;
@@ -37,7 +37,9 @@ enum exit_status {
 
 /*
  * In the child, once its loop exists: from now on SIGTERM calls `drain(argument)` once, on the loop; the end of the
- * channel (the master is gone) ends the process at once; the heartbeat is kept. `process` is borrowed.
+ * channel (the master is gone) ends the process at once; the heartbeat is kept; SIGINT and SIGHUP, which a terminal
+ * sends to every process, are left to the master. `process` is borrowed until process_detach(), after which SIGTERM is
+ * ignored too.
  */
 void process_attach(const struct process *process, struct loop *loop, void (*drain)(void *argument), void *argument);
 void process_detach(void);

@@ -1,0 +1,119 @@
+#include "common/process.h"
+
+#include <event2/event.h>
+#include <fcntl.h>
+#include <signal.h>
+
+#include "common/log.h"
+
+#define HEARTBEAT_SECONDS 1
+
+static struct {
+	const struct process *process;
+	struct loop *loop;
+	void (*drain)(void *argument);
+	void *argument;
+	bool draining;
+	struct event *terminate, *channel, *heartbeat;
+} attached;
+
+static struct scoreboard_slot *slot_of(const struct process *process)
+{
+	return &process->scoreboard->slots[process->slot];
+}
+
+static void on_terminate(evutil_socket_t signal_number, short events, void *argument)
+{
+	(void)signal_number;
+	(void)events;
+	(void)argument;
+	if (attached.draining)
+		return;
+	attached.draining = true;
+	atomic_store(&slot_of(attached.process)->state, PROCESS_DRAINING);
+	attached.drain(attached.argument);
+}
+
+/* Only the channel's end says something: without a master nobody would restart or stop this process. */
+static void on_channel(evutil_socket_t fd, short events, void *argument)
+{
+	char ignored[64];
+	ssize_t n = read(fd, ignored, sizeof(ignored));
+
+	(void)events;
+	(void)argument;
+	if (n > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR)))
+		return;
+	log_warning("the master is gone: leaving");
+	log_detach();
+	_exit(STATUS_FAILURE);
+}
+
+static void on_heartbeat(evutil_socket_t fd, short events, void *argument)
+{
+	struct scoreboard_slot *slot = slot_of(attached.process);
+
+	(void)fd;
+	(void)events;
+	(void)argument;
+	atomic_store(&slot->heartbeat, monotonic_us());
+	atomic_store(&slot->requests, (uint32_t)loop_coroutines(attached.loop));
+}
+
+static struct event *event_of(evutil_socket_t fd, short events, event_callback_fn callback, const struct timeval *every)
+{
+	struct event *event = event_new(loop_base(attached.loop), fd, events | EV_PERSIST, callback, NULL);
+
+	check(event && event_add(event, every) == 0);
+	return event;
+}
+
+/* A terminal sends INT and HUP to the whole process group; what they mean is the master's to say. */
+static void settle_signals(void)
+{
+	sigset_t terminate;
+
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	sigemptyset(&terminate);
+	sigaddset(&terminate, SIGTERM);
+	sigprocmask(SIG_UNBLOCK, &terminate, NULL);
+}
+
+void process_attach(const struct process *process, struct loop *loop, void (*drain)(void *argument), void *argument)
+{
+	check(!attached.process);
+	attached.process = process;
+	attached.loop = loop;
+	attached.drain = drain;
+	attached.argument = argument;
+	attached.draining = false;
+	fcntl(process->channel, F_SETFL, O_NONBLOCK);
+	attached.terminate = event_of(SIGTERM, EV_SIGNAL, on_terminate, NULL);
+	attached.channel = event_of(process->channel, EV_READ, on_channel, NULL);
+	attached.heartbeat = event_of(-1, 0, on_heartbeat, &(struct timeval){ .tv_sec = HEARTBEAT_SECONDS });
+	settle_signals();
+	on_heartbeat(-1, 0, NULL);
+}
+
+void process_detach(void)
+{
+	if (!attached.process)
+		return;
+	event_free(attached.heartbeat);
+	event_free(attached.channel);
+	event_free(attached.terminate);
+	signal(SIGTERM, SIG_IGN); /* it is leaving already */
+	attached.process = NULL;
+}
+
+void process_ready(const struct process *process)
+{
+	int32_t starting = PROCESS_STARTING;
+	ssize_t n;
+
+	atomic_compare_exchange_strong(&slot_of(process)->state, &starting, PROCESS_READY);
+	do
+		n = write(process->channel, "R", 1);
+	while (n < 0 && errno == EINTR); /* other errors: the master is gone, which the channel's end says too */
+}
