@@ -1,0 +1,105 @@
+#include "server/http/http_process.h"
+
+#include "common/context.h"
+#include "common/log.h"
+#include "common/metrics.h"
+#include "common/runtime.h"
+#include "common/security/keyring.h"
+#include "server/http/http_server.h"
+
+#define FIRST_BACKOFF PRONG_MILLISECONDS(100)
+#define MAX_BACKOFF PRONG_SECONDS(5)
+#define KEYRING_TIMEOUT PRONG_SECONDS(10)
+
+struct http_process {
+	struct runtime *runtime;
+	struct http_server *server;
+	struct coroutine *keyring_loader; /* NULL once it has ended */
+	int status;
+};
+
+static int load_keyring_once(struct runtime *runtime)
+{
+	struct prong_ctx ctx;
+	int r;
+
+	context_init(&ctx, runtime);
+	coroutine_set_deadline(coroutine_current(), monotonic_us() + KEYRING_TIMEOUT);
+	r = keyring_load(runtime->keyring, &ctx);
+	context_end(&ctx);
+	coroutine_set_deadline(coroutine_current(), INT64_MAX);
+	return r;
+}
+
+/* Verifying tokens needs the keys; until PostgreSQL has given them, what needs a token is answered with 503. */
+static void load_keyring(void *argument)
+{
+	struct http_process *http = argument;
+	prong_duration backoff = FIRST_BACKOFF;
+	int r;
+
+	for (;;) {
+		r = load_keyring_once(http->runtime);
+		if (r >= 0 || r == -ECANCELED)
+			break;
+		if (r == -EBADMSG) {
+			log_error(
+				"the signing keys in the database do not open with this PRONG_SECRET: set the one they "
+				"were made with");
+			http->status = STATUS_CONFIGURATION;
+			http_server_drain(http->server);
+			break;
+		}
+		log_debug("signing keys not loaded yet: %s", strerror(-r));
+		if (coroutine_sleep_until(monotonic_us() + backoff / 2 + (int64_t)(random_u64() % (uint64_t)backoff)) <
+		    0)
+			break;
+		backoff = backoff * 2 < MAX_BACKOFF ? backoff * 2 : MAX_BACKOFF;
+	}
+	http->keyring_loader = NULL;
+}
+
+static void drain(void *argument)
+{
+	struct http_process *http = argument;
+
+	if (http->keyring_loader)
+		coroutine_cancel(http->keyring_loader);
+	http_server_drain(http->server);
+}
+
+static unsigned parts_of(const struct registry *registry)
+{
+	for (size_t i = 0; i < registry->n_modules; i++)
+		if (string_equal(registry->modules[i]->name, ACCOUNTS_MODULE))
+			return RUNTIME_POSTGRES | RUNTIME_REDIS | RUNTIME_SECURITY;
+	return RUNTIME_POSTGRES | RUNTIME_REDIS;
+}
+
+int http_main(const struct process *process)
+{
+	_cleanup_(freep) char *name = format_text("%s http %zu", process->registry->app->name, process->number);
+	struct http_process http = { .status = STATUS_OK };
+
+	http.runtime = runtime_new(process->settings, process->registry, process->scoreboard, name, process->permits,
+				   parts_of(process->registry));
+	log_attach(http.runtime->loop);
+	metrics_use_slot(process->slot);
+	http.server = http_server_new(http.runtime, process->listener);
+	process_attach(process, http.runtime->loop, drain, &http);
+	if (http.runtime->keyring && coroutine_start(http.runtime->loop, load_keyring, &http, &http.keyring_loader) < 0)
+		panic("no coroutine for loading the signing keys");
+	http_server_listen(http.server);
+	process_ready(process);
+
+	loop_run(http.runtime->loop);
+
+	process_detach();
+	log_detach();
+	/* Handlers that ignored their cancellation end with the process. */
+	if (http.server->n_connections || loop_coroutines(http.runtime->loop))
+		return http.status;
+	http.server = http_server_free(http.server);
+	http.runtime = runtime_free(http.runtime);
+	return http.status;
+}
