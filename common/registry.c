@@ -189,10 +189,7 @@ static void check_routes(struct builder *builder)
 {
 	struct registry *registry = builder->registry;
 	const char **shapes = arena_alloc(&builder->arena, (registry->n_routes + 1) * sizeof(*shapes));
-	bool accounts = false;
-
-	for (size_t i = 0; i < registry->n_modules; i++)
-		accounts |= registry->modules[i]->name && string_equal(registry->modules[i]->name, ACCOUNTS_MODULE);
+	bool accounts = registry_module(registry, ACCOUNTS_MODULE);
 
 	for (size_t i = 0; i < registry->n_routes; i++) {
 		const struct prong_route *route = registry->routes[i];
@@ -352,6 +349,14 @@ struct registry *registry_free(struct registry *registry)
 	free(registry->modules);
 	free(registry->queues);
 	free(registry);
+	return NULL;
+}
+
+const struct prong_module *registry_module(const struct registry *registry, const char *name)
+{
+	for (size_t i = 0; i < registry->n_modules; i++)
+		if (registry->modules[i]->name && string_equal(registry->modules[i]->name, name))
+			return registry->modules[i];
 	return NULL;
 }
 

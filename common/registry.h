@@ -34,7 +34,8 @@ int registry_new(const struct prong_app *app, const struct prong_module *const *
 		 struct buffer *mistakes);
 struct registry *registry_free(struct registry *registry);
 
-const struct prong_job *registry_job(const struct registry *registry, const char *name); /* NULL: unknown */
+const struct prong_module *registry_module(const struct registry *registry, const char *name); /* NULL: not there */
+const struct prong_job *registry_job(const struct registry *registry, const char *name);       /* NULL: unknown */
 const char *job_queue_name(const struct prong_job *job); /* with the default applied, as the next two */
 int job_max_attempts(const struct prong_job *job);
 prong_duration job_timeout(const struct prong_job *job);

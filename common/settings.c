@@ -387,7 +387,9 @@ static char *find(struct reading *reading, const struct setting *setting, const 
 		return duplicate(text);
 
 	*ret_source = "dev";
-	text = env_file_get(&reading->dev, setting->name);
+	text = reading->store->settings.environment == ENVIRONMENT_PRODUCTION
+		       ? NULL
+		       : env_file_get(&reading->dev, setting->name);
 	if (text && *text)
 		return duplicate(text);
 
@@ -431,6 +433,12 @@ int settings_read_with(const char *dev_file, struct settings **ret_settings, str
 int settings_read(struct settings **ret_settings, struct buffer *mistakes)
 {
 	return settings_read_with(NULL, ret_settings, mistakes);
+}
+
+bool settings_log_json(const struct settings *settings)
+{
+	return settings->log_format == LOG_FORMAT_AUTO ? !isatty(STDERR_FILENO)
+						       : settings->log_format == LOG_FORMAT_JSON;
 }
 
 void settings_set_port(struct settings *settings, int port)

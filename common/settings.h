@@ -60,8 +60,14 @@ struct setting_value {
  */
 int settings_read(struct settings **ret_settings, struct buffer *mistakes);
 
-/* The same with one more file after `.env`: what `dev` wrote about the services it runs. NULL or no such file: none. */
+/*
+ * The same with one more file after `.env`: what `dev` wrote about the services it runs. NULL or no such file: none. Not
+ * used in production.
+ */
 int settings_read_with(const char *dev_file, struct settings **ret_settings, struct buffer *mistakes);
+
+/* Whether log lines are JSON: as set, or where standard error is no terminal. */
+bool settings_log_json(const struct settings *settings);
 
 /* PORT=0 and the kernel has chosen: sets the port, and the default of PUBLIC_URL with it. */
 void settings_set_port(struct settings *settings, int port);

@@ -23,13 +23,15 @@
 
 #include "common/process.h"
 
+struct command;
 struct composition;
 
 /* One call of a command. Everything is borrowed and lives until it returns. */
 struct invocation {
 	const char *program; /* the base name of argv[0], for messages that name a command to run */
-	int argc;            /* the arguments after the command's name; after options_parse() those that are no options */
+	int argc; /* the arguments after the command's name; after options_parse() those that are no options */
 	char **argv;
+	const struct command *command;
 	const struct prong_app *app;
 	const struct composition *composition;
 	struct registry *registry; /* NULL until needed */
@@ -40,7 +42,7 @@ struct command {
 	const char *name;
 	const char *usage;   /* what may follow the name: "[--json]", "up|down|status|new …" */
 	const char *summary; /* one line for the list of commands */
-	const char *help;    /* what --help prints below the usage: verbs and options, one a line; ends with a newline */
+	const char *help; /* what --help prints below the usage: verbs and options, one a line; ends with a newline */
 	int (*run)(struct invocation *invocation); /* returns the exit status */
 };
 
@@ -55,8 +57,8 @@ int cli_run(int argc, char *argv[], const struct prong_app *app, const struct co
 enum command_needs {
 	NEEDS_SETTINGS = 1,
 	NEEDS_REGISTRY = 2,
-	NEEDS_DATABASE = 4 | NEEDS_SETTINGS,                /* DATABASE_URL is set; nobody has connected yet */
-	NEEDS_REDIS = 8 | NEEDS_SETTINGS,                   /* likewise REDIS_URL */
+	NEEDS_DATABASE = 4 | NEEDS_SETTINGS,		     /* DATABASE_URL is set; nobody has connected yet */
+	NEEDS_REDIS = 8 | NEEDS_SETTINGS,		     /* likewise REDIS_URL */
 	NEEDS_SECRET = 16 | NEEDS_SETTINGS | NEEDS_REGISTRY, /* likewise PRONG_SECRET, where a module needs it */
 };
 
@@ -100,11 +102,11 @@ int command_mistakes(const struct invocation *invocation, int status, struct buf
  */
 struct table;
 struct table *table_new(const char *const columns[]); /* lower case, borrowed; ends with NULL */
-struct table *table_free(struct table *table);        /* returns NULL */
-void table_freep(struct table **table);               /* for _cleanup_ */
+struct table *table_free(struct table *table);	      /* returns NULL */
+void table_freep(struct table **table);		      /* for _cleanup_ */
 void table_add(struct table *table, const char *text);
 void table_add_integer(struct table *table, int64_t value);
-void table_add_bool(struct table *table, bool value);     /* people see yes or no */
+void table_add_bool(struct table *table, bool value);	    /* people see yes or no */
 void table_add_json(struct table *table, const char *json); /* well-formed JSON, shown as it is; NULL as above */
 
 /* Prints on standard output. Without rows people see `empty`. Returns STATUS_OK, or STATUS_FAILURE when it cannot. */

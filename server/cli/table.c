@@ -1,0 +1,183 @@
+#include "server/cli/cli.h"
+
+#include "common/utf8.h"
+
+enum cell_kind { CELL_NONE, CELL_TEXT, CELL_INTEGER, CELL_BOOL, CELL_JSON };
+
+struct cell {
+	enum cell_kind kind;
+	char *text;
+};
+
+struct table {
+	const char *const *columns;
+	size_t n_columns, n_cells;
+	struct cell *cells;
+};
+
+struct table *table_new(const char *const columns[])
+{
+	struct table *table = allocate(sizeof(*table));
+
+	table->columns = columns;
+	while (columns[table->n_columns])
+		table->n_columns++;
+	return table;
+}
+
+struct table *table_free(struct table *table)
+{
+	if (!table)
+		return NULL;
+	for (size_t i = 0; i < table->n_cells; i++)
+		free(table->cells[i].text);
+	free(table->cells);
+	free(table);
+	return NULL;
+}
+
+void table_freep(struct table **table)
+{
+	table_free(*table);
+}
+
+static void add(struct table *table, enum cell_kind kind, char *text)
+{
+	table->cells = reallocate(table->cells, (table->n_cells + 1) * sizeof(*table->cells));
+	table->cells[table->n_cells++] = (struct cell){ text ? kind : CELL_NONE, text };
+}
+
+void table_add(struct table *table, const char *text)
+{
+	add(table, CELL_TEXT, text ? duplicate(text) : NULL);
+}
+
+void table_add_integer(struct table *table, int64_t value)
+{
+	add(table, CELL_INTEGER, format_text("%lld", (long long)value));
+}
+
+void table_add_bool(struct table *table, bool value)
+{
+	add(table, CELL_BOOL, duplicate(value ? "yes" : "no"));
+}
+
+void table_add_json(struct table *table, const char *json)
+{
+	add(table, CELL_JSON, json ? duplicate(json) : NULL);
+}
+
+/* As wide as it looks: code points, or bytes where the text is no UTF-8. */
+static size_t width(const char *text)
+{
+	int64_t length = utf8_length(text, strlen(text));
+
+	return length < 0 ? strlen(text) : (size_t)length;
+}
+
+/* A cell is one line, whatever its text: control characters would move the terminal. */
+static void write_text(struct buffer *out, const char *text)
+{
+	for (; *text; text++)
+		buffer_add_char(out, (unsigned char)*text < ' ' || *text == 127 ? ' ' : *text);
+}
+
+static void write_row(const struct table *table, const size_t *widths, char *const *texts, struct buffer *out)
+{
+	for (size_t i = 0; i < table->n_columns; i++) {
+		const char *text = texts[i] ? texts[i] : "";
+
+		write_text(out, text);
+		if (i + 1 < table->n_columns)
+			for (size_t n = width(text); n < widths[i] + 2; n++)
+				buffer_add_char(out, ' ');
+	}
+	while (out->size && out->data[out->size - 1] == ' ')
+		out->size--;
+	buffer_add_char(out, '\n');
+}
+
+static void write_head(const struct table *table, const size_t *widths, struct buffer *out)
+{
+	size_t start = out->size;
+
+	write_row(table, widths, (char *const *)table->columns, out);
+	for (size_t i = start; i < out->size; i++)
+		if (out->data[i] >= 'a' && out->data[i] <= 'z')
+			out->data[i] += 'A' - 'a';
+}
+
+static void write_table(const struct table *table, struct buffer *out)
+{
+	_cleanup_(freep) size_t *widths = allocate_array(table->n_columns, sizeof(*widths));
+	_cleanup_(freep) char **texts = allocate_array(table->n_columns, sizeof(*texts));
+
+	for (size_t i = 0; i < table->n_columns; i++)
+		widths[i] = width(table->columns[i]);
+	for (size_t i = 0; i < table->n_cells; i++) {
+		size_t size = table->cells[i].text ? width(table->cells[i].text) : 0;
+
+		if (size > widths[i % table->n_columns])
+			widths[i % table->n_columns] = size;
+	}
+
+	write_head(table, widths, out);
+	for (size_t row = 0; row < table->n_cells; row += table->n_columns) {
+		for (size_t i = 0; i < table->n_columns; i++)
+			texts[i] = table->cells[row + i].text;
+		write_row(table, widths, texts, out);
+	}
+}
+
+static void write_json_cell(const struct cell *cell, struct buffer *out)
+{
+	switch (cell->kind) {
+	case CELL_NONE:
+		buffer_add_literal(out, "null");
+		break;
+	case CELL_TEXT:
+		buffer_add_json_string(out, cell->text, strlen(cell->text));
+		break;
+	case CELL_BOOL:
+		buffer_add_string(out, string_equal(cell->text, "yes") ? "true" : "false");
+		break;
+	case CELL_INTEGER:
+	case CELL_JSON:
+		buffer_add_string(out, cell->text);
+		break;
+	}
+}
+
+static void write_json(const struct table *table, struct buffer *out)
+{
+	buffer_add_char(out, '[');
+	for (size_t i = 0; i < table->n_cells; i++) {
+		size_t column = i % table->n_columns;
+		const char *name = table->columns[column];
+
+		buffer_add_string(out, column ? ", " : i ? ",\n {" : "\n {");
+		buffer_add_json_string(out, name, strlen(name));
+		buffer_add_literal(out, ": ");
+		write_json_cell(&table->cells[i], out);
+		if (column + 1 == table->n_columns)
+			buffer_add_char(out, '}');
+	}
+	buffer_add_string(out, table->n_cells ? "\n]\n" : "]\n");
+}
+
+int table_print(const struct table *table, bool json, const char *empty)
+{
+	struct buffer out = { 0 };
+	bool written;
+
+	check(table->n_cells % table->n_columns == 0);
+	if (json)
+		write_json(table, &out);
+	else if (table->n_cells)
+		write_table(table, &out);
+	else
+		buffer_add_format(&out, "%s\n", empty);
+	written = fwrite(out.data, 1, out.size, stdout) == out.size && fflush(stdout) == 0;
+	buffer_free(&out);
+	return written ? STATUS_OK : STATUS_FAILURE;
+}
