@@ -1,5 +1,6 @@
 /*
- * Files of KEY=VALUE lines, as `.env`: `export` before the key, '#' comments, 'literal' and "quoted" values (with \n \t \"
+ * Files of KEY=VALUE lines, as `.env`: `export` before the key, '#' comments, 'literal' and "quoted" values (with \n \t
+ * \"
  * \\ \$) are understood; nothing is expanded. A quoted value stands on one line.
  */
 #ifndef ENV_FILE_H
@@ -12,12 +13,12 @@ struct env_file {
 	size_t count;
 	struct env_entry {
 		char *name, *value;
-	} *items;
+	} * items;
 };
 
 /*
- * Reads a file. 0, also where there is none; -EINVAL with one line per mistake, "PATH:LINE: …", never a value. Of a name
- * given twice the last one counts, as in a shell.
+ * Reads a file. 0, also where there is none; -EINVAL with one line per mistake, "PATH:LINE: …", never a value. Of a
+ * name given twice the last one counts, as in a shell.
  */
 int env_file_read(const char *path, struct env_file *ret_file, struct buffer *mistakes);
 void env_file_free(struct env_file *file); /* leaves it empty */

@@ -11,7 +11,7 @@
 #include "common/buffer.h"
 
 #define ACCOUNTS_MODULE "accounts" /* the name of prong_accounts */
-#define APP_SEQUENCE "app"         /* of the application's own migrations: no module may be called so */
+#define APP_SEQUENCE "app"	   /* of the application's own migrations: no module may be called so */
 
 /* Bounds of a route's path. */
 #define ROUTE_MAX_SEGMENTS 32
@@ -20,10 +20,10 @@
 struct registry {
 	const struct prong_app *app;
 	size_t n_routes, n_jobs, n_modules, n_queues;
-	const struct prong_route **routes;   /* of modules in their order, then of the application */
+	const struct prong_route **routes; /* of modules in their order, then of the application */
 	const struct prong_job **jobs;
 	const struct prong_module **modules; /* with the built-in ones first */
-	const char **queues;                 /* distinct names, sorted */
+	const char **queues;		     /* distinct names, sorted */
 };
 
 /*

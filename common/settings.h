@@ -16,41 +16,41 @@ enum settings_environment { ENVIRONMENT_DEVELOPMENT, ENVIRONMENT_PRODUCTION };
 enum settings_log_format { LOG_FORMAT_AUTO, LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
 
 struct settings {
-	int environment;          /* PRONG_ENV: development, production */
-	const char *host;         /* HOST: 127.0.0.1 */
-	int64_t port;             /* PORT: 8080; 0 takes any free one */
-	const char *public_url;   /* PUBLIC_URL: http://HOST:PORT; issuer of tokens, base of links in mails */
+	int environment;	  /* PRONG_ENV: development, production */
+	const char *host;	  /* HOST: 127.0.0.1 */
+	int64_t port;		  /* PORT: 8080; 0 takes any free one */
+	const char *public_url;	  /* PUBLIC_URL: http://HOST:PORT; issuer of tokens, base of links in mails */
 	const char *database_url; /* DATABASE_URL (secret) */
-	const char *redis_url;    /* REDIS_URL (secret): redis://[user:password@]host[:port][/db] or unix:///path[?db=n] */
-	const char *secret;       /* PRONG_SECRET (secret): at least 32 bytes; encrypts keys at rest. Needed in production */
-	const char *smtp_url;     /* SMTP_URL (secret): smtp:// or smtps://[user:password@]host[:port]; unset: MAIL_DIR */
-	const char *mail_from;    /* MAIL_FROM: Prong <prong@localhost> */
-	const char *mail_dir;     /* MAIL_DIR: .prong/mail, the development mailbox */
-	const char *migrations_dir;      /* MIGRATIONS_DIR: migrations */
-	int64_t http_processes;          /* WEB_CONCURRENCY: the number of processors */
-	int64_t worker_processes;        /* JOB_PROCESSES: 1 */
-	int64_t job_concurrency;         /* JOB_CONCURRENCY: 100, jobs at once per worker */
-	int64_t database_connections;    /* DATABASE_CONNECTIONS: 4, shared ones per process */
-	int64_t database_transactions;   /* DATABASE_TRANSACTIONS: 4, further ones per process, for transactions */
-	int64_t max_requests;            /* MAX_REQUESTS: 1024, handlers at once per http process; beyond: 503 */
-	int64_t max_connections;         /* MAX_CONNECTIONS: 10000, client connections per http process */
-	int64_t max_body;                /* MAX_BODY: 1048576 bytes */
-	prong_duration request_timeout;  /* REQUEST_TIMEOUT: 30s */
-	prong_duration head_timeout;     /* HEAD_TIMEOUT: 10s */
-	prong_duration idle_timeout;     /* IDLE_TIMEOUT: 75s */
-	prong_duration drain_timeout;    /* DRAIN_TIMEOUT: 30s */
+	const char *redis_url; /* REDIS_URL (secret): redis://[user:password@]host[:port][/db] or unix:///path[?db=n] */
+	const char *secret; /* PRONG_SECRET (secret): at least 32 bytes; encrypts keys at rest. Needed in production */
+	const char *smtp_url;  /* SMTP_URL (secret): smtp:// or smtps://[user:password@]host[:port]; unset: MAIL_DIR */
+	const char *mail_from; /* MAIL_FROM: Prong <prong@localhost> */
+	const char *mail_dir;  /* MAIL_DIR: .prong/mail, the development mailbox */
+	const char *migrations_dir;	 /* MIGRATIONS_DIR: migrations */
+	int64_t http_processes;		 /* WEB_CONCURRENCY: the number of processors */
+	int64_t worker_processes;	 /* JOB_PROCESSES: 1 */
+	int64_t job_concurrency;	 /* JOB_CONCURRENCY: 100, jobs at once per worker */
+	int64_t database_connections;	 /* DATABASE_CONNECTIONS: 4, shared ones per process */
+	int64_t database_transactions;	 /* DATABASE_TRANSACTIONS: 4, further ones per process, for transactions */
+	int64_t max_requests;		 /* MAX_REQUESTS: 1024, handlers at once per http process; beyond: 503 */
+	int64_t max_connections;	 /* MAX_CONNECTIONS: 10000, client connections per http process */
+	int64_t max_body;		 /* MAX_BODY: 1048576 bytes */
+	prong_duration request_timeout;	 /* REQUEST_TIMEOUT: 30s */
+	prong_duration head_timeout;	 /* HEAD_TIMEOUT: 10s */
+	prong_duration idle_timeout;	 /* IDLE_TIMEOUT: 75s */
+	prong_duration drain_timeout;	 /* DRAIN_TIMEOUT: 30s */
 	prong_duration database_timeout; /* DATABASE_TIMEOUT: 5s, of one statement */
-	int64_t password_memory;         /* PASSWORD_MEMORY: 19456 KiB, at least that */
-	int64_t password_passes;         /* PASSWORD_PASSES: 2 */
-	int64_t password_hashes;         /* PASSWORD_HASHES: processors, hashes at once over all processes */
-	int log_level;                   /* LOG_LEVEL: debug, info, warning, error (enum prong_log_level) */
-	int log_format;                  /* LOG_FORMAT: auto (text on a terminal, else json), json, text */
+	int64_t password_memory;	 /* PASSWORD_MEMORY: 19456 KiB, at least that */
+	int64_t password_passes;	 /* PASSWORD_PASSES: 2 */
+	int64_t password_hashes;	 /* PASSWORD_HASHES: processors, hashes at once over all processes */
+	int log_level;			 /* LOG_LEVEL: debug, info, warning, error (enum prong_log_level) */
+	int log_format;			 /* LOG_FORMAT: auto (text on a terminal, else json), json, text */
 };
 
 struct setting_value {
 	const char *name;
-	const char *value;   /* as text; "(secret)" where it is one and set; "" where unset */
-	const char *source;  /* "environment", "file", ".env", "dev", "default" */
+	const char *value;  /* as text; "(secret)" where it is one and set; "" where unset */
+	const char *source; /* "environment", "file", ".env", "dev", "default" */
 	const char *summary;
 };
 
@@ -61,8 +61,8 @@ struct setting_value {
 int settings_read(struct settings **ret_settings, struct buffer *mistakes);
 
 /*
- * The same with one more file after `.env`: what `dev` wrote about the services it runs. NULL or no such file: none. Not
- * used in production.
+ * The same with one more file after `.env`: what `dev` wrote about the services it runs. NULL or no such file: none.
+ * Not used in production.
  */
 int settings_read_with(const char *dev_file, struct settings **ret_settings, struct buffer *mistakes);
 
@@ -74,7 +74,8 @@ void settings_set_port(struct settings *settings, int port);
 
 struct settings *settings_free(struct settings *settings);
 
-/* All settings in the table's order, for `config` and the guide. Returns the count; `ret_values` is a malloc'ed array. */
+/* All settings in the table's order, for `config` and the guide. Returns the count; `ret_values` is a malloc'ed array.
+ */
 size_t settings_list(const struct settings *settings, struct setting_value **ret_values);
 
 #endif

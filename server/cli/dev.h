@@ -1,23 +1,47 @@
 /*
- * `dev`: what a developer's machine needs besides the application: a PostgreSQL and a Redis of its own, on Unix sockets
- * below .prong/ of the working directory, for as long as `dev` runs.
+ * The folder .prong/ of the working directory: what `dev` keeps there, and what it says to other commands.
  *
- *     .prong/lock      held while `dev` runs
- *     .prong/env       DATABASE_URL, REDIS_URL, PRONG_SECRET of what runs, for the other commands
- *     .prong/secret    PRONG_SECRET, made once
- *     .prong/postgres  PostgreSQL's data, or a link to it;  postgres.log
- *     .prong/redis/    Redis' data;                         redis.log
- *     .prong/mail/     the development mailbox
+ *     lock       held while `dev` runs
+ *     env        DATABASE_URL, REDIS_URL, PRONG_SECRET of what runs, for the other commands
+ *     secret     PRONG_SECRET, made once
+ *     postgres/  PostgreSQL's data and socket, or a link to them;  postgres.log
+ *     redis/     Redis' data and socket;                           redis.log
+ *     mail/      the development mailbox
  */
 #ifndef DEV_H
 #define DEV_H
 
-#include "common/basics.h"
+#include "server/cli/cli.h"
+#include "server/cli/service.h"
 
 #define DEV_FOLDER ".prong"
 #define DEV_ENVIRONMENT DEV_FOLDER "/env"
 
 /* Whether another process runs `dev` in this working directory. */
 bool dev_is_running(void);
+
+/* Makes the folder and takes its lock, which lives as long as the fd. 0, or the exit status after having said why not.
+ */
+int dev_folder_open(const struct invocation *invocation, int *ret_lock);
+
+/* Reads the secret, or makes it (`ret_made`). Results as above; the caller frees `ret_secret`. */
+int dev_secret(const struct invocation *invocation, char **ret_secret, bool *ret_made);
+
+/* Writes what settings_read_with() takes; a NULL value is left out. Results as above. */
+int dev_environment_write(const struct invocation *invocation, const char *database_url, const char *redis_url,
+			  const char *secret);
+
+/* The absolute path of a name below the working directory, malloc'ed; NULL when that cannot be told. */
+char *dev_path(const char *name);
+
+/*
+ * A folder for the socket `name`: `folder` itself, or a short one below /tmp, made for `user` (NULL: this one), where
+ * the kernel's 107 bytes would not suffice. Malloc'ed; NULL with errno. dev_socket_folder_remove() removes a made one.
+ */
+char *dev_socket_folder(const char *folder, const char *name, const struct service_user *user);
+void dev_socket_folder_remove(const char *folder, const char *socket_folder);
+
+/* Percent-encodes all but unreserved characters and '/'; malloc'ed. */
+char *dev_url_encode(const char *path);
 
 #endif
