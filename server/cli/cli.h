@@ -101,7 +101,7 @@ int command_mistakes(const struct invocation *invocation, int status, struct buf
  * and copied; NULL is an empty cell and JSON's null.
  */
 struct table;
-struct table *table_new(const char *const columns[]); /* lower case, borrowed; ends with NULL */
+struct table *table_new(const char *const columns[]); /* lower case, their text borrowed; ends with NULL */
 struct table *table_free(struct table *table);	      /* returns NULL */
 void table_freep(struct table **table);		      /* for _cleanup_ */
 void table_add(struct table *table, const char *text);

@@ -10,7 +10,7 @@ struct cell {
 };
 
 struct table {
-	const char *const *columns;
+	const char **columns;
 	size_t n_columns, n_cells;
 	struct cell *cells;
 };
@@ -19,9 +19,10 @@ struct table *table_new(const char *const columns[])
 {
 	struct table *table = allocate(sizeof(*table));
 
-	table->columns = columns;
 	while (columns[table->n_columns])
 		table->n_columns++;
+	table->columns = allocate_array(table->n_columns, sizeof(*columns));
+	memcpy(table->columns, columns, table->n_columns * sizeof(*columns));
 	return table;
 }
 
@@ -32,6 +33,7 @@ struct table *table_free(struct table *table)
 	for (size_t i = 0; i < table->n_cells; i++)
 		free(table->cells[i].text);
 	free(table->cells);
+	free(table->columns);
 	free(table);
 	return NULL;
 }
