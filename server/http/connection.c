@@ -11,7 +11,7 @@
 #define LINGER_TIME PRONG_SECONDS(2)
 #define DRAIN_GRACE PRONG_SECONDS(1)
 
-static prong_duration patience(const struct connection *connection)
+static prong_duration patience(const struct http_connection *connection)
 {
 	return connection->server->runtime->settings->head_timeout;
 }
@@ -21,7 +21,7 @@ static int64_t time_for(uint64_t bytes)
 	return (int64_t)(bytes * 1000000 / MIN_BYTES_PER_SECOND);
 }
 
-static bool is_idle(const struct connection *connection)
+static bool is_idle(const struct http_connection *connection)
 {
 	return connection->phase == PHASE_HEAD && connection->begin == connection->input.size &&
 	       connection->sent == connection->output.size;
@@ -29,7 +29,7 @@ static bool is_idle(const struct connection *connection)
 
 /* ---- its end ---- */
 
-static void give_buffers_back(struct connection *connection)
+static void give_buffers_back(struct http_connection *connection)
 {
 	struct buffer_pool *pool = &connection->server->buffers;
 
@@ -39,7 +39,7 @@ static void give_buffers_back(struct connection *connection)
 	connection->begin = connection->sent = 0;
 }
 
-static void destroy(struct connection *connection)
+static void destroy(struct http_connection *connection)
 {
 	struct http_server *server = connection->server;
 
@@ -56,7 +56,7 @@ static void destroy(struct connection *connection)
 	http_server_connection_closed(server);
 }
 
-static void set_reading(struct connection *connection, bool reading)
+static void set_reading(struct http_connection *connection, bool reading)
 {
 	if (connection->reading == reading)
 		return;
@@ -67,7 +67,7 @@ static void set_reading(struct connection *connection, bool reading)
 		event_del(&connection->read_event);
 }
 
-static void set_writing(struct connection *connection, bool writing)
+static void set_writing(struct http_connection *connection, bool writing)
 {
 	if (connection->writing == writing)
 		return;
@@ -79,7 +79,7 @@ static void set_writing(struct connection *connection, bool writing)
 }
 
 /* Nobody is there any more: frees it, now or when the handler has ended. */
-static void lose(struct connection *connection)
+static void lose(struct http_connection *connection)
 {
 	connection->gone = true;
 	set_reading(connection, false);
@@ -94,7 +94,7 @@ static void lose(struct connection *connection)
 
 /* ---- output ---- */
 
-static void send_output(struct connection *connection)
+static void send_output(struct http_connection *connection)
 {
 	struct buffer *output = &connection->output;
 
@@ -123,7 +123,7 @@ static void send_output(struct connection *connection)
 	set_writing(connection, false);
 }
 
-static void add_output(struct connection *connection, struct buffer *reply)
+static void add_output(struct http_connection *connection, struct buffer *reply)
 {
 	if (connection->output.size == 0) {
 		struct buffer empty = connection->output;
@@ -138,7 +138,7 @@ static void add_output(struct connection *connection, struct buffer *reply)
 
 /* ---- from one request to the next ---- */
 
-static void next_request(struct connection *connection)
+static void next_request(struct http_connection *connection)
 {
 	connection->since = connection->exchange->ended;
 	exchange_give_back(connection->exchange);
@@ -152,7 +152,7 @@ static void next_request(struct connection *connection)
 		connection->begin = connection->input.size = 0;
 }
 
-static void begin_body(struct connection *connection, enum connection_phase phase)
+static void begin_body(struct http_connection *connection, enum http_connection_phase phase)
 {
 	connection->phase = phase;
 	connection->since = monotonic_us();
@@ -161,7 +161,7 @@ static void begin_body(struct connection *connection, enum connection_phase phas
 }
 
 /* The exchange's reply is whole. */
-static void end_exchange(struct connection *connection)
+static void end_exchange(struct http_connection *connection)
 {
 	struct exchange *exchange = connection->exchange;
 
@@ -175,7 +175,7 @@ static void end_exchange(struct connection *connection)
 	}
 }
 
-static void follow(struct connection *connection, enum exchange_step step)
+static void follow(struct http_connection *connection, enum exchange_step step)
 {
 	switch (step) {
 	case EXCHANGE_ANSWERED:
@@ -193,7 +193,7 @@ static void follow(struct connection *connection, enum exchange_step step)
 
 /* ---- heads ---- */
 
-static void compact(struct connection *connection)
+static void compact(struct http_connection *connection)
 {
 	struct buffer *input = &connection->input;
 
@@ -205,7 +205,7 @@ static void compact(struct connection *connection)
 }
 
 /* Sees to it that a body can be read behind the head. Returns whether the head has moved. */
-static bool make_room_for_body(struct connection *connection)
+static bool make_room_for_body(struct http_connection *connection)
 {
 	struct buffer *input = &connection->input;
 
@@ -218,19 +218,19 @@ static bool make_room_for_body(struct connection *connection)
 	return true;
 }
 
-static int parse_head(struct connection *connection, struct http_refusal *ret_refusal)
+static int parse_head(struct http_connection *connection, struct http_refusal *ret_refusal)
 {
 	return http_parse_head(connection->input.data + connection->begin + connection->skip,
 			       connection->head_size - connection->skip, &connection->exchange->head, ret_refusal);
 }
 
-static void refuse_head(struct connection *connection, const struct http_refusal *refusal)
+static void refuse_head(struct http_connection *connection, const struct http_refusal *refusal)
 {
 	exchange_refuse_head(connection->exchange, refusal);
 	end_exchange(connection);
 }
 
-static void wait_for_head(struct connection *connection)
+static void wait_for_head(struct http_connection *connection)
 {
 	struct buffer *input = &connection->input;
 
@@ -244,7 +244,7 @@ static void wait_for_head(struct connection *connection)
 }
 
 /* The functions named take_… return whether there may be more to do with what has been read. */
-static bool take_head(struct connection *connection)
+static bool take_head(struct http_connection *connection)
 {
 	size_t available = connection->input.size - connection->begin;
 	struct http_refusal refusal;
@@ -281,7 +281,7 @@ static bool take_head(struct connection *connection)
 
 /* ---- bodies ---- */
 
-static bool end_body(struct connection *connection, const char *body, size_t size)
+static bool end_body(struct http_connection *connection, const char *body, size_t size)
 {
 	if (connection->phase == PHASE_SKIP)
 		next_request(connection);
@@ -290,7 +290,7 @@ static bool end_body(struct connection *connection, const char *body, size_t siz
 	return true;
 }
 
-static bool take_chunks(struct connection *connection, size_t begin)
+static bool take_chunks(struct http_connection *connection, size_t begin)
 {
 	struct buffer *input = &connection->input;
 	bool skipping = connection->phase == PHASE_SKIP;
@@ -321,7 +321,7 @@ static bool take_chunks(struct connection *connection, size_t begin)
 	return end_body(connection, connection->body.data, connection->body.size);
 }
 
-static bool take_body(struct connection *connection)
+static bool take_body(struct http_connection *connection)
 {
 	const struct http_head *head = &connection->exchange->head;
 	struct buffer *input = &connection->input;
@@ -354,7 +354,7 @@ static bool take_body(struct connection *connection)
 /* ---- the turn of a connection ---- */
 
 /* What the connection waits for must have come by then; INT64_MAX: by no time of ours. */
-static int64_t deadline_of(const struct connection *connection)
+static int64_t deadline_of(const struct http_connection *connection)
 {
 	const struct settings *settings = connection->server->runtime->settings;
 	uint64_t received;
@@ -380,7 +380,7 @@ static int64_t deadline_of(const struct connection *connection)
 	}
 }
 
-static void set_timer(struct connection *connection)
+static void set_timer(struct http_connection *connection)
 {
 	int64_t deadline = deadline_of(connection), wait;
 
@@ -393,7 +393,7 @@ static void set_timer(struct connection *connection)
 	event_add(&connection->timer, &(struct timeval){ .tv_sec = wait / 1000000, .tv_usec = wait % 1000000 });
 }
 
-static void linger(struct connection *connection)
+static void linger(struct http_connection *connection)
 {
 	shutdown(connection->fd, SHUT_WR);
 	exchange_give_back(connection->exchange);
@@ -404,7 +404,7 @@ static void linger(struct connection *connection)
 }
 
 /* Sends what there is and sets the events and the timer for what comes next. May free the connection. */
-static void settle(struct connection *connection)
+static void settle(struct http_connection *connection)
 {
 	const struct buffer *input = &connection->input;
 
@@ -423,7 +423,7 @@ static void settle(struct connection *connection)
 	set_timer(connection);
 }
 
-static void proceed(struct connection *connection)
+static void proceed(struct http_connection *connection)
 {
 	bool more = true;
 
@@ -451,7 +451,7 @@ static void proceed(struct connection *connection)
 
 static void on_readable(evutil_socket_t fd, short what, void *argument)
 {
-	struct connection *connection = argument;
+	struct http_connection *connection = argument;
 	struct buffer *input = &connection->input;
 	ssize_t n;
 
@@ -479,7 +479,7 @@ static void on_readable(evutil_socket_t fd, short what, void *argument)
 
 static void on_writable(evutil_socket_t fd, short what, void *argument)
 {
-	struct connection *connection = argument;
+	struct http_connection *connection = argument;
 
 	(void)fd;
 	(void)what;
@@ -492,7 +492,7 @@ static void on_writable(evutil_socket_t fd, short what, void *argument)
 		proceed(connection);
 }
 
-static void expire(struct connection *connection)
+static void expire(struct http_connection *connection)
 {
 	if (connection->writing) {
 		lose(connection);
@@ -515,7 +515,7 @@ static void expire(struct connection *connection)
 
 static void on_timer(evutil_socket_t fd, short what, void *argument)
 {
-	struct connection *connection = argument;
+	struct http_connection *connection = argument;
 
 	(void)fd;
 	(void)what;
@@ -528,7 +528,7 @@ static void on_timer(evutil_socket_t fd, short what, void *argument)
 
 static void on_resume(void *argument)
 {
-	struct connection *connection = argument;
+	struct http_connection *connection = argument;
 
 	if (connection->gone)
 		destroy(connection);
@@ -536,9 +536,9 @@ static void on_resume(void *argument)
 		proceed(connection);
 }
 
-void connection_open(struct http_server *server, int fd)
+void http_connection_open(struct http_server *server, int fd)
 {
-	struct connection *connection = allocate(sizeof(*connection));
+	struct http_connection *connection = allocate(sizeof(*connection));
 	struct event_base *base = loop_base(server->runtime->loop);
 
 	connection->server = server;
@@ -559,12 +559,12 @@ void connection_open(struct http_server *server, int fd)
 	set_timer(connection);
 }
 
-void connection_resume(struct connection *connection)
+void http_connection_resume(struct http_connection *connection)
 {
 	loop_defer(connection->server->runtime->loop, &connection->resume);
 }
 
-void connection_drain(struct connection *connection, int64_t now)
+void http_connection_drain(struct http_connection *connection, int64_t now)
 {
 	if (!is_idle(connection))
 		return;
@@ -574,7 +574,7 @@ void connection_drain(struct connection *connection, int64_t now)
 		set_timer(connection);
 }
 
-void connection_abort(struct connection *connection)
+void http_connection_abort(struct http_connection *connection)
 {
 	if (!connection->gone)
 		lose(connection);

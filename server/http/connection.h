@@ -7,8 +7,8 @@
  * deadlines are absolute. How long we wait for a peer that does nothing is the setting HEAD_TIMEOUT; a body or a reader
  * has that and a second for every KiB.
  */
-#ifndef CONNECTION_H
-#define CONNECTION_H
+#ifndef HTTP_CONNECTION_H
+#define HTTP_CONNECTION_H
 
 #include <event2/event.h>
 #include <event2/event_struct.h>
@@ -20,7 +20,7 @@
 struct exchange;
 struct http_server;
 
-enum connection_phase {
+enum http_connection_phase {
 	PHASE_HEAD,    /* waiting for the rest of a head; idle when there is no byte of it */
 	PHASE_BODY,    /* collecting the exchange's body */
 	PHASE_SKIP,    /* the reply is there already; dropping the body */
@@ -30,11 +30,11 @@ enum connection_phase {
 			*/
 };
 
-struct connection {
+struct http_connection {
 	struct http_server *server;
-	struct connection *next, **previous; /* of the server's list */
+	struct http_connection *next, **previous; /* of the server's list */
 	int fd;
-	enum connection_phase phase;
+	enum http_connection_phase phase;
 	bool reading, writing; /* the events are set */
 	bool gone;	       /* the client is; only the handler's end is waited for */
 	struct event read_event, write_event, timer;
@@ -61,18 +61,18 @@ struct connection {
 };
 
 /* Takes a non-blocking socket. */
-void connection_open(struct http_server *server, int fd);
+void http_connection_open(struct http_server *server, int fd);
 
 /* The exchange's handler is over, later than it began: goes on at the end of the loop's turn. */
-void connection_resume(struct connection *connection);
+void http_connection_resume(struct http_connection *connection);
 
 /*
  * The process leaves: an idle connection is closed, at once if it has been idle for a while, else after a moment in
  * which a request that is under way to us is still answered. Others end after their reply. May free the connection.
  */
-void connection_drain(struct connection *connection, int64_t now);
+void http_connection_drain(struct http_connection *connection, int64_t now);
 
 /* Ends it now, dropping the reply of a running handler. May free the connection. */
-void connection_abort(struct connection *connection);
+void http_connection_abort(struct http_connection *connection);
 
 #endif

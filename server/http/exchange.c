@@ -14,7 +14,7 @@
 #define MAX_KEPT_BUFFER ((size_t)256 * 1024)
 #define STATUS_CLIENT_GONE 499 /* nginx's, in logs and metrics; nobody is left to receive it */
 
-struct exchange *exchange_take(struct http_server *server, struct connection *connection)
+struct exchange *exchange_take(struct http_server *server, struct http_connection *connection)
 {
 	struct exchange *exchange = server->spare_exchanges;
 
@@ -433,7 +433,7 @@ static void handle(void *argument)
 	count_requests(exchange->server, -1);
 	exchange->coroutine = NULL;
 	if (!exchange->starting)
-		connection_resume(exchange->connection);
+		http_connection_resume(exchange->connection);
 }
 
 enum exchange_step exchange_run(struct exchange *exchange, const char *body, size_t size)

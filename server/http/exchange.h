@@ -15,7 +15,7 @@
 #include "server/http/parser.h"
 #include "server/http/router.h"
 
-struct connection;
+struct http_connection;
 struct http_server;
 
 /* A header that the handler or a check adds to the reply; lives in the context's arena. */
@@ -26,7 +26,7 @@ struct reply_header {
 
 struct exchange {
 	struct http_server *server;
-	struct connection *connection; /* NULL in unit tests */
+	struct http_connection *connection; /* NULL in unit tests */
 	struct exchange *next_spare;
 
 	struct http_head head;
@@ -50,13 +50,13 @@ struct exchange {
 enum exchange_step {
 	EXCHANGE_ANSWERED, /* the reply is in place; where `body_unread` says so, the body is still to be skipped */
 	EXCHANGE_NEEDS_BODY,
-	EXCHANGE_RUNNING, /* connection_resume() is called once the handler is done */
+	EXCHANGE_RUNNING, /* http_connection_resume() is called once the handler is done */
 };
 
 /* A body that nobody wants is read and dropped up to this size; the connection ends rather than read more. */
 #define EXCHANGE_MAX_SKIP ((size_t)64 * 1024)
 
-struct exchange *exchange_take(struct http_server *server, struct connection *connection);
+struct exchange *exchange_take(struct http_server *server, struct http_connection *connection);
 void exchange_give_back(struct exchange *exchange); /* `exchange` may be NULL */
 void exchange_free(struct exchange *exchange);
 

@@ -92,7 +92,7 @@ static void on_acceptable(evutil_socket_t listener, short what, void *argument)
 	server->complained = false;
 	server->n_connections++;
 	http_metrics_connections(server->n_connections);
-	connection_open(server, fd);
+	http_connection_open(server, fd);
 	if (server->n_connections >= (size_t)server->runtime->settings->max_connections)
 		accept_no_more(server);
 }
@@ -111,12 +111,12 @@ void http_server_connection_closed(struct http_server *server)
 
 static void cut_connections(struct http_server *server)
 {
-	struct connection *next;
+	struct http_connection *next;
 
 	log_warning("%zu connections are cut: DRAIN_TIMEOUT has passed", server->n_connections);
-	for (struct connection *connection = server->connections; connection; connection = next) {
+	for (struct http_connection *connection = server->connections; connection; connection = next) {
 		next = connection->next;
-		connection_abort(connection);
+		http_connection_abort(connection);
 	}
 }
 
@@ -142,7 +142,7 @@ void http_server_drain(void *argument)
 {
 	struct http_server *server = argument;
 	int64_t now = monotonic_us();
-	struct connection *next;
+	struct http_connection *next;
 
 	if (server->draining)
 		return;
@@ -153,9 +153,9 @@ void http_server_drain(void *argument)
 	/* The socket itself goes on: others hold it too. */
 	closep(&server->listener);
 	server->listener = -1;
-	for (struct connection *connection = server->connections; connection; connection = next) {
+	for (struct http_connection *connection = server->connections; connection; connection = next) {
 		next = connection->next;
-		connection_drain(connection, now);
+		http_connection_drain(connection, now);
 	}
 	set_timer(&server->drain_timer, 0);
 }

@@ -13,7 +13,7 @@
 #include "common/runtime.h"
 #include "server/http/router.h"
 
-struct connection;
+struct http_connection;
 struct exchange;
 
 /* Emptied buffers, kept so that an idle connection holds none and a busy process calls no malloc. */
@@ -33,7 +33,7 @@ struct http_server {
 	bool accepting;
 	bool complained; /* about a lack of descriptors, since it last went well */
 
-	struct connection *connections; /* all of them */
+	struct http_connection *connections; /* all of them */
 	size_t n_connections, n_requests;
 	bool draining;
 	int64_t drain_deadline; /* monotonic µs; then connections are cut */
