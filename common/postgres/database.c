@@ -1,6 +1,5 @@
 /* What include/prong/database.h promises, transactions aside. */
 #include "common/context.h"
-#include "common/log.h"
 #include "common/postgres/postgres.h"
 #include "common/postgres/statement.h"
 #include "common/schema/schema.h"
@@ -91,8 +90,8 @@ static int bind_row(struct prong_ctx *ctx, const struct prong_schema *schema, co
 
 		if (!fields[i] || schema_bind_column(fields[i], text, size, &ctx->arena, record) == 0)
 			continue;
-		log_error("SQL result: %s in column \"%s\" does not fit field %s.%s: %s", null ? "NULL" : "the value",
-			  PQfname(result, i), schema->name, fields[i]->name, sql);
+		prong_log(ctx, PRONG_LOG_ERROR, "SQL result: %s in column \"%s\" does not fit field %s.%s: %s",
+			  null ? "NULL" : "the value", PQfname(result, i), schema->name, fields[i]->name, sql);
 		return -EIO;
 	}
 	return 0;

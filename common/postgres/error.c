@@ -31,16 +31,20 @@ int error_meaning(const PGresult *result)
 	return -EIO;
 }
 
-void error_log(const PGresult *result, int meaning, const char *sql)
+void error_log(struct prong_ctx *ctx, const PGresult *result, int meaning, const char *sql)
 {
 	const char *message = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *sqlstate = sqlstate_of(result);
 
+	if (!message)
+		message = PQresultErrorMessage(result);
 	/* The message of the others may quote a value. */
-	if (meaning == -EIO)
-		log_error("SQL failed: %s (SQLSTATE %s): %s", message ? message : PQresultErrorMessage(result),
-			  sqlstate_of(result), sql);
+	if (meaning != -EIO)
+		log_debug("SQL failed: SQLSTATE %s: %s", sqlstate, sql);
+	else if (ctx)
+		prong_log(ctx, PRONG_LOG_ERROR, "SQL failed: %s (SQLSTATE %s): %s", message, sqlstate, sql);
 	else
-		log_debug("SQL failed: SQLSTATE %s: %s", sqlstate_of(result), sql);
+		log_error("SQL failed: %s (SQLSTATE %s): %s", message, sqlstate, sql);
 }
 
 bool error_is_unprepared(const PGresult *result)

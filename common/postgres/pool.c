@@ -197,22 +197,22 @@ static int wait_result(int r, int64_t caller_deadline)
 	return r;
 }
 
-static struct postgres_connection *least_loaded(struct pool *pool)
+/* Behind a slow statement or one that waits for a lock, everything else would wait too. */
+static bool is_stalled(const struct postgres_connection *connection, int64_t now)
+{
+	return connection->n_statements > 0 && now - connection->head_since > STALLED;
+}
+
+static struct postgres_connection *least_loaded(struct pool *pool, int64_t now)
 {
 	struct postgres_connection *best = NULL;
 	size_t best_load = SIZE_MAX;
-	int64_t now = monotonic_us();
 
 	for (size_t i = 0; i < pool->limit; i++) {
 		struct postgres_connection *connection = &pool->connections[i];
-		size_t load = connection->n_statements;
+		size_t load = connection->n_statements + (is_stalled(connection, now) ? SIZE_MAX / 2 : 0);
 
-		if (connection->state != CONNECTION_READY)
-			continue;
-		/* Behind a slow statement or one that waits for a lock, everything else would wait too. */
-		if (load > 0 && now - connection->head_since > STALLED)
-			load += SIZE_MAX / 2;
-		if (load < best_load) {
+		if (connection->state == CONNECTION_READY && load < best_load) {
 			best = connection;
 			best_load = load;
 		}
@@ -220,18 +220,31 @@ static struct postgres_connection *least_loaded(struct pool *pool)
 	return best;
 }
 
+/* Whether one more connection is likely to come soon. */
+static bool can_grow(const struct pool *pool, int64_t now)
+{
+	return now >= pool->postgres->retry_at && count_state(pool, CONNECTION_READY) < pool->limit;
+}
+
 int pool_choose(struct postgres *postgres, int64_t deadline, struct postgres_connection **ret_connection)
 {
-	int64_t give_up = monotonic_us() + WAIT_FOR_CONNECTION;
+	int64_t now = monotonic_us(), give_up = now + WAIT_FOR_CONNECTION;
 	struct pool *pool = &postgres->shared;
 	struct postgres_connection *connection;
 	struct waiter waiter;
-	int r;
+	int r = 0;
 
-	while (!(connection = least_loaded(pool))) {
-		r = wait_in_line(pool, &waiter, false, give_up < deadline ? give_up : deadline);
+	for (;;) {
+		connection = least_loaded(pool, now);
+		if (connection && (r < 0 || !is_stalled(connection, now) || !can_grow(pool, now)))
+			break;
 		if (r < 0)
-			return wait_result(r, deadline);
+			return r;
+		r = wait_in_line(pool, &waiter, false, give_up < deadline ? give_up : deadline);
+		r = wait_result(r, deadline);
+		if (r < 0 && r != -EHOSTDOWN)
+			return r;
+		now = monotonic_us();
 	}
 	if (connection->n_statements > 0)
 		pool_dial(pool);

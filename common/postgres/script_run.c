@@ -1,6 +1,5 @@
 /* postgres_run_script(): scripts by the simple protocol, outside the pipeline. */
 #include "common/context.h"
-#include "common/log.h"
 #include "common/postgres/error.h"
 #include "common/postgres/pool.h"
 #include "common/postgres/script.h"

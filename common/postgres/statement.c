@@ -160,7 +160,7 @@ static int run_attempts(struct postgres *postgres, struct prong_ctx *ctx, const 
 			break;
 		PQclear(result);
 	}
-	error_log(result, meaning, sql);
+	error_log(ctx, result, meaning, sql);
 	PQclear(result);
 	return meaning;
 }

@@ -1,7 +1,6 @@
 #include <libpq-fe.h>
 
 #include "common/context.h"
-#include "common/log.h"
 #include "common/postgres/error.h"
 #include "common/postgres/pool.h"
 
@@ -13,7 +12,7 @@ static int take(struct prong_ctx *ctx, const char *what)
 	int r;
 
 	if (ctx->transaction) {
-		log_error("%s: this context is already in a transaction", what);
+		prong_log(ctx, PRONG_LOG_ERROR, "%s: this context is already in a transaction", what);
 		return -EIO;
 	}
 	r = pool_take(ctx->runtime->postgres, &connection);
@@ -81,19 +80,19 @@ void postgres_abandon_transaction(struct prong_ctx *ctx)
 }
 
 /* COMMIT itself can fail: deferred constraints, serialization. Either way the transaction is over then. */
-static int commit(struct postgres_connection *connection)
+static int commit(struct prong_ctx *ctx)
 {
 	const struct parameter_texts none = { 0 };
 	PGresult *result;
-	int r = statement_wait(connection_send(connection, NULL, "COMMIT", &none), INT64_MAX, &result);
+	int r = statement_wait(connection_send(ctx->transaction, NULL, "COMMIT", &none), INT64_MAX, &result);
 
 	if (r < 0)
 		return r;
 	if (!answer_is_good(result)) {
 		r = error_meaning(result);
-		error_log(result, r, "COMMIT");
+		error_log(ctx, result, r, "COMMIT");
 	} else if (string_equal(PQcmdStatus(result), "ROLLBACK")) {
-		log_error("COMMIT of a transaction that had failed");
+		prong_log(ctx, PRONG_LOG_ERROR, "COMMIT of a transaction that had failed");
 		r = -EIO;
 	}
 	PQclear(result);
@@ -106,7 +105,7 @@ int prong_commit(struct prong_ctx *ctx)
 	int r;
 
 	if (!connection || connection->pinned) {
-		log_error("prong_commit(): this context is in no transaction");
+		prong_log(ctx, PRONG_LOG_ERROR, "prong_commit(): this context is in no transaction");
 		return -EIO;
 	}
 	if (ctx->transaction_failed)
@@ -114,7 +113,7 @@ int prong_commit(struct prong_ctx *ctx)
 	if (connection->begin)
 		r = 0;
 	else if (connection->state == CONNECTION_READY)
-		r = commit(connection);
+		r = commit(ctx);
 	else
 		r = -EHOSTDOWN;
 	/* Rolling back what is over does no harm. */

@@ -2,6 +2,7 @@
 
 #include <sodium.h>
 
+#include "common/log.h"
 #include "common/loop.h"
 #include "tests/unit/common/servers.h"
 
@@ -9,6 +10,8 @@ void fixture_open(struct fixture *fixture, size_t shared, size_t owned, prong_du
 {
 	if (sodium_init() < 0)
 		panic("libsodium cannot start");
+	/* Most tests provoke errors, and would log thousands. */
+	log_open("test", "test", PRONG_LOG_ERROR + 1, false);
 	*fixture = (struct fixture){ 0 };
 	fixture->runtime.loop = loop_new(300);
 	fixture->runtime.postgres = postgres_new(fixture->runtime.loop, &(struct postgres_options){
@@ -74,12 +77,20 @@ void fixture_wait(struct fixture *fixture)
 		loop_run(fixture->runtime.loop);
 }
 
+static void ignore_notice(void *argument, const PGresult *result)
+{
+	(void)argument;
+	(void)result;
+}
+
 char *fixture_sql(const char *sql)
 {
 	PGconn *pg = PQconnectdb(server_url(SERVER_POSTGRES));
-	PGresult *result = PQexec(pg, sql);
 	char *text = NULL;
+	PGresult *result;
 
+	PQsetNoticeReceiver(pg, ignore_notice, NULL);
+	result = PQexec(pg, sql);
 	if (PQresultStatus(result) != PGRES_TUPLES_OK && PQresultStatus(result) != PGRES_COMMAND_OK)
 		panic("%s: %s", sql, PQerrorMessage(pg));
 	if (PQntuples(result) > 0)
