@@ -23,6 +23,7 @@ PRONG_SCHEMA(known_account,
 /* One answer for an unknown account and a wrong password. */
 static int refuse(struct prong_ctx *ctx)
 {
+	prong_set_header(ctx, "WWW-Authenticate", "Bearer");
 	return prong_fail(ctx, 401, "invalid_credentials", "The address or the password is wrong.");
 }
 
@@ -75,7 +76,6 @@ static int start_session(struct prong_ctx *ctx, const struct known_account *know
 	struct session *session = prong_alloc(ctx, sizeof(*session));
 	int r;
 
-	check(key);
 	r = prong_exec(ctx,
 		       "INSERT INTO prong_sessions (id, account_id, expires_at)"
 		       " SELECT $1::uuid, id, $3::timestamptz FROM prong_accounts WHERE id = $2",
@@ -103,6 +103,8 @@ int create_session(struct prong_ctx *ctx)
 	bool needs_rehash;
 	int r;
 
+	if (!keyring_current(ctx->runtime->keyring))
+		return -EHOSTDOWN; /* not loaded yet */
 	/* Neither can be anybody's: sign-up does not take them. */
 	if (strlen(in->password) > PASSWORD_MAX_SIZE || email_normalise(in->email, email) < 0)
 		return refuse(ctx);

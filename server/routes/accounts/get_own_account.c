@@ -8,8 +8,10 @@ int get_own_account(struct prong_ctx *ctx)
 
 	r = prong_query_one(ctx, account, &account, "SELECT id, email, created_at FROM prong_accounts WHERE id = $1",
 			    prong_account_id(ctx));
-	if (r == -ENOENT)
+	if (r == -ENOENT) {
+		prong_set_header(ctx, "WWW-Authenticate", "Bearer error=\"invalid_token\"");
 		return prong_fail(ctx, 401, "invalid_token", "The account of this token is gone.");
+	}
 	if (r < 0)
 		return r;
 	return prong_reply(ctx, 200, account, account);
