@@ -1,0 +1,301 @@
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#ifdef HAVE_ARGON2
+#include <argon2.h>
+#endif
+
+#include "common/basics.h"
+#include "common/security/password.h"
+#include "common/security/permit.h"
+#include "common/thread_pool.h"
+#include "tests/unit/test.h"
+
+#define RIGHT "correct horse battery"
+
+static const struct password_options small = { .memory_kib = 256, .passes = 1, .permits = 2 };
+
+/* A process's worth of what hashing needs; `body` runs on a coroutine. */
+struct bench {
+	struct loop *loop;
+	struct thread_pool *threads;
+	struct password_hasher *hasher;
+	int permits;
+	bool ended;
+	void (*body)(struct bench *bench);
+};
+
+static void run_body(void *argument)
+{
+	struct bench *bench = argument;
+
+	bench->body(bench);
+	bench->ended = true;
+	loop_stop(bench->loop);
+}
+
+static void run(int permits, const struct password_options *options, void (*body)(struct bench *bench))
+{
+	struct bench bench = { .body = body, .permits = permits };
+
+	CU_ASSERT_FATAL(sodium_init() >= 0);
+	bench.loop = loop_new(64);
+	bench.threads = thread_pool_new(bench.loop, 2, 64);
+	bench.hasher = password_hasher_new(bench.threads, options, permits);
+	CU_ASSERT_EQUAL(coroutine_start(bench.loop, run_body, &bench, NULL), 0);
+	if (!bench.ended)
+		loop_run(bench.loop);
+	password_hasher_free(bench.hasher);
+	thread_pool_free(bench.threads);
+	loop_free(bench.loop);
+}
+
+static void run_alone(const struct password_options *options, void (*body)(struct bench *bench))
+{
+	_cleanup_(closep) int permits = password_permits_open();
+
+	CU_ASSERT_FATAL(permits >= 0);
+	run(permits, options, body);
+}
+
+static void hash_and_verify(struct bench *bench)
+{
+	char hash[PASSWORD_HASH_SIZE], other[PASSWORD_HASH_SIZE];
+	bool rehash = true;
+
+	CU_ASSERT_EQUAL(password_hash(bench->hasher, RIGHT, hash), 0);
+	CU_ASSERT_EQUAL(password_hash(bench->hasher, RIGHT, other), 0);
+	CU_ASSERT_EQUAL(strncmp(hash, "$argon2id$v=19$m=256,t=1,p=1$", 29), 0);
+	CU_ASSERT_STRING_NOT_EQUAL(hash, other);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, RIGHT, hash, &rehash), 0);
+	CU_ASSERT_FALSE(rehash);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, RIGHT " ", hash, NULL), -EACCES);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, "", hash, NULL), -EACCES);
+}
+
+TEST(password, verifies_what_it_hashed)
+{
+	run_alone(&small, hash_and_verify);
+}
+
+static void take_every_byte(struct bench *bench)
+{
+	char hash[PASSWORD_HASH_SIZE], longest[PASSWORD_MAX_SIZE + 1];
+
+	memset(longest, 'x', PASSWORD_MAX_SIZE);
+	longest[PASSWORD_MAX_SIZE] = '\0';
+	CU_ASSERT_EQUAL(password_hash(bench->hasher, longest, hash), 0);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, longest, hash, NULL), 0);
+	longest[PASSWORD_MAX_SIZE - 1] = 'y';
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, longest, hash, NULL), -EACCES);
+
+	/* Composed and decomposed are different passwords; case and spaces count. */
+	CU_ASSERT_EQUAL(password_hash(bench->hasher, " P\xc3\xa9re No\xc3\xabl ", hash), 0);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, " P\xc3\xa9re No\xc3\xabl ", hash, NULL), 0);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, " Pe\xcc\x81re No\xc3\xabl ", hash, NULL), -EACCES);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, " p\xc3\xa9re No\xc3\xabl ", hash, NULL), -EACCES);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, "P\xc3\xa9re No\xc3\xabl", hash, NULL), -EACCES);
+}
+
+TEST(password, counts_every_byte)
+{
+	run_alone(&small, take_every_byte);
+}
+
+static void verify_nobody(struct bench *bench)
+{
+	bool rehash = true;
+
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, RIGHT, NULL, &rehash), -EACCES);
+	CU_ASSERT_TRUE(rehash);
+	/* Without permits it waits and fails as a real one does: the dummy is hashed, not skipped. */
+	_cleanup_(closep) int first = permit_take(bench->permits, 2, 0);
+	_cleanup_(closep) int second = permit_take(bench->permits, 2, 0);
+	CU_ASSERT(first >= 0 && second >= 0);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, RIGHT, NULL, NULL), -EAGAIN);
+}
+
+TEST(password, hashes_a_dummy_for_nobody)
+{
+	run_alone(&small, verify_nobody);
+}
+
+static void wait_in_vain(struct bench *bench)
+{
+	_cleanup_(closep) int first = permit_take(bench->permits, 2, 0);
+	_cleanup_(closep) int second = permit_take(bench->permits, 2, 0);
+	char hash[PASSWORD_HASH_SIZE] = "untouched";
+
+	CU_ASSERT(first >= 0 && second >= 0);
+	CU_ASSERT_EQUAL(password_hash(bench->hasher, RIGHT, hash), -EAGAIN);
+	CU_ASSERT_STRING_EQUAL(hash, "untouched");
+	close(first);
+	first = -1;
+	CU_ASSERT_EQUAL(password_hash(bench->hasher, RIGHT, hash), 0);
+}
+
+TEST(password, gives_up_without_a_permit)
+{
+	run_alone(&small, wait_in_vain);
+}
+
+/* Of `password` with salt `somesalt`, by the reference implementation's command line. */
+#define REFERENCE "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
+
+static void verify_from_elsewhere(struct bench *bench)
+{
+	bool rehash = false;
+
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, "password", REFERENCE, &rehash), 0);
+	CU_ASSERT_TRUE(rehash);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, "Password", REFERENCE, NULL), -EACCES);
+}
+
+TEST(password, verifies_hashes_from_elsewhere)
+{
+	run_alone(&small, verify_from_elsewhere);
+}
+
+#define SALT "c29tZXNhbHQ"
+#define OUTPUT "CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc"
+
+static void refuse_stored(struct bench *bench)
+{
+	static const char *const wrong[] = {
+		"",
+		"plain",
+		"$2b$12$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234",
+		"$argon2i$v=19$m=256,t=1,p=1$" SALT "$" OUTPUT,
+		"$argon2d$v=19$m=256,t=1,p=1$" SALT "$" OUTPUT,
+		"$argon2id$m=256,t=1,p=1$" SALT "$" OUTPUT,
+		"$argon2id$v=16$m=256,t=1,p=1$" SALT "$" OUTPUT,
+		"$argon2id$v=19$m=1048577,t=1,p=1$" SALT "$" OUTPUT,
+		"$argon2id$v=19$m=4294967296,t=1,p=1$" SALT "$" OUTPUT,
+		"$argon2id$v=19$m=18446744073709551872,t=1,p=1$" SALT "$" OUTPUT,
+		"$argon2id$v=19$m=7,t=1,p=1$" SALT "$" OUTPUT,
+		"$argon2id$v=19$m=0256,t=1,p=1$" SALT "$" OUTPUT,
+		"$argon2id$v=19$m=-256,t=1,p=1$" SALT "$" OUTPUT,
+		"$argon2id$v=19$m=256,t=0,p=1$" SALT "$" OUTPUT,
+		"$argon2id$v=19$m=256,t=11,p=1$" SALT "$" OUTPUT,
+		"$argon2id$v=19$m=256,t=1,p=2$" SALT "$" OUTPUT,
+		"$argon2id$v=19$m=256,t=1,p=16$" SALT "$" OUTPUT,
+		"$argon2id$v=19$t=1,m=256,p=1$" SALT "$" OUTPUT,
+		"$argon2id$v=19$m=256,t=1,p=1,data=AAAA$" SALT "$" OUTPUT,
+		"$argon2id$v=19$m=256,t=1,p=1$" SALT,
+		"$argon2id$v=19$m=256,t=1,p=1$" SALT "$",
+		"$argon2id$v=19$m=256,t=1,p=1$$" OUTPUT,
+		"$argon2id$v=19$m=256,t=1,p=1$c2hvcnQ$" OUTPUT,
+		"$argon2id$v=19$m=256,t=1,p=1$c29tZXNhb\xc3\xa9$" OUTPUT,
+		"$argon2id$v=19$m=256,t=1,p=1$" SALT "=$" OUTPUT,
+		"$argon2id$v=19$m=256,t=1,p=1$" SALT "$" OUTPUT "=",
+		"$argon2id$v=19$m=256,t=1,p=1$" SALT "$" OUTPUT "$",
+		"$argon2id$v=19$m=256,t=1,p=1$" SALT "$" OUTPUT OUTPUT OUTPUT OUTPUT,
+		" $argon2id$v=19$m=256,t=1,p=1$" SALT "$" OUTPUT,
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
+		CU_ASSERT_EQUAL(password_verify(bench->hasher, "password", wrong[i], NULL), -EINVAL);
+}
+
+TEST(password, bounds_what_a_stored_hash_may_ask)
+{
+	run_alone(&small, refuse_stored);
+}
+
+#ifdef HAVE_ARGON2
+static void agree_with_oracle(struct bench *bench)
+{
+	static const char *const passwords[] = { RIGHT, "", "p\xc3\xa4ssw\xc3\xb6rd", "12345678" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(passwords); i++) {
+		char hash[PASSWORD_HASH_SIZE];
+		bool rehash = false;
+
+		CU_ASSERT_EQUAL(password_hash(bench->hasher, passwords[i], hash), 0);
+		CU_ASSERT_EQUAL(argon2id_verify(hash, passwords[i], strlen(passwords[i])), ARGON2_OK);
+		CU_ASSERT_EQUAL(argon2id_verify(hash, "another", 7), ARGON2_VERIFY_MISMATCH);
+
+		CU_ASSERT_EQUAL(argon2id_hash_encoded(3, 512, 1, passwords[i], strlen(passwords[i]), "sixteen bytes ok",
+						      16, 32, hash, sizeof(hash)),
+				ARGON2_OK);
+		CU_ASSERT_EQUAL(password_verify(bench->hasher, passwords[i], hash, &rehash), 0);
+		CU_ASSERT_TRUE(rehash);
+		CU_ASSERT_EQUAL(password_verify(bench->hasher, "another", hash, NULL), -EACCES);
+	}
+}
+
+TEST(password, agrees_with_libargon2)
+{
+	run_alone(&small, agree_with_oracle);
+}
+#endif
+
+static void hash_for_ever(struct bench *bench)
+{
+	char hash[PASSWORD_HASH_SIZE];
+
+	while (password_hash(bench->hasher, RIGHT, hash) == 0)
+		;
+	_exit(1);
+}
+
+TEST(password, a_killed_process_frees_its_permit)
+{
+	static const struct password_options slow = { .memory_kib = 65536, .passes = 10, .permits = 1 };
+	_cleanup_(closep) int permits = password_permits_open();
+	_cleanup_(closep) int permit = -1;
+	pid_t child = fork();
+	int status;
+
+	CU_ASSERT_FATAL(child >= 0);
+	if (child == 0) {
+		run(permits, &slow, hash_for_ever);
+		_exit(1);
+	}
+	while ((permit = permit_take(permits, 1, 0)) >= 0) {
+		close(permit);
+		CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, WNOHANG), 0);
+		usleep(1000);
+	}
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+	CU_ASSERT(WIFSIGNALED(status));
+	permit = permit_take(permits, 1, 0);
+	CU_ASSERT(permit >= 0);
+}
+
+struct crowd {
+	struct bench *bench;
+	int done, right;
+};
+
+static void verify_in_crowd(void *argument)
+{
+	struct crowd *crowd = argument;
+	char hash[PASSWORD_HASH_SIZE];
+
+	crowd->right += password_hash(crowd->bench->hasher, RIGHT, hash) == 0;
+	crowd->done++;
+	if (crowd->done == 32)
+		loop_stop(crowd->bench->loop);
+}
+
+TEST(password, a_crowd_takes_turns)
+{
+	_cleanup_(closep) int permits = password_permits_open();
+	struct bench bench = { .permits = permits };
+	struct crowd crowd = { .bench = &bench };
+
+	CU_ASSERT_FATAL(sodium_init() >= 0);
+	bench.loop = loop_new(64);
+	bench.threads = thread_pool_new(bench.loop, 3, 64);
+	bench.hasher = password_hasher_new(bench.threads, &small, permits);
+	for (int i = 0; i < 32; i++)
+		CU_ASSERT_EQUAL(coroutine_start(bench.loop, verify_in_crowd, &crowd, NULL), 0);
+	loop_run(bench.loop);
+	CU_ASSERT_EQUAL(crowd.right, 32);
+	password_hasher_free(bench.hasher);
+	thread_pool_free(bench.threads);
+	loop_free(bench.loop);
+}
