@@ -23,8 +23,9 @@ struct redis *redis_free(struct redis *redis); /* nobody may be waiting; returns
 /*
  * Sends one command and suspends until its reply, at most `timeout` or the coroutine's deadline. The caller owns
  * `ret_reply` (freeReplyObject()). Errors: -EHOSTDOWN, -ETIMEDOUT, -ECANCELED, -EBUSY (LOADING or BUSY), -ENOMEM (OOM),
- * -EROFS (READONLY), -EIO with any other error reply, which is logged. Replies of error type are never returned. When
- * the oldest unanswered command is a second overdue the connection is replaced: a silent server is a dead one.
+ * -EROFS (READONLY, MISCONF), -EIO with any other error reply, which is logged. Replies of error type are never
+ * returned. When the oldest unanswered command is a second overdue the connection is replaced: a silent server is a
+ * dead one.
  */
 int redis_command(struct redis *redis, prong_duration timeout, size_t argc, const char *const argv[],
 		  const size_t lengths[], redisReply **ret_reply);
@@ -44,8 +45,8 @@ bool redis_connected(const struct redis *redis);
 const char *redis_last_error(const struct redis *redis); /* "" where none; names no password */
 
 /*
- * For start-up: reads maxmemory-policy and refuses any but noeviction, -EINVAL with a sentence that says how to change
- * it in `ret_reason` (malloc'ed); a server that hides CONFIG is taken as it is. Suspends.
+ * For start-up: refuses a server before Redis 7, and any maxmemory-policy but noeviction: -EINVAL with a sentence that
+ * says what to change in `ret_reason` (malloc'ed). A server that hides CONFIG is taken as it is. Suspends.
  */
 int redis_check_server(struct redis *redis, prong_duration timeout, char **ret_reason);
 
