@@ -4,7 +4,7 @@
  *
  * Keys of queue Q, all with the hash tag {Q#0} so that one shard is one slot of a Redis Cluster:
  *
- *     prong:{Q#0}:body      hash   id → record: the job's immutable part as JSON (name, payload, limits, request id)
+ *     prong:{Q#0}:body      hash   id → record: the job's immutable part
  *     prong:{Q#0}:ready:0   list   ids that may run now; the suffix is a priority
  *     prong:{Q#0}:delayed   zset   id by the time it may run (µs)
  *     prong:{Q#0}:inflight  zset   "id#attempt#owner" by its lease's deadline (µs): membership, lease and fence in one
@@ -12,6 +12,9 @@
  *     prong:{Q#0}:error     hash   id → what the last failed attempt said
  *     prong:{Q#0}:dead      zset   id by the time it was buried (µs)
  *     prong:{Q#0}:wake      list   at most one token; consumers block on it
+ *
+ * A record is three lines: when it was enqueued (µs), its header as JSON (name, max_attempts, timeout in µs,
+ * request_id; keys that a reader does not know are ignored), its payload as JSON or nothing.
  *
  * A live id is in exactly one of ready, delayed, inflight, dead, and has a body. To acknowledge is to remove the
  * in-flight member: a stale worker's removal finds nothing, and its result is refused. All times are Redis TIME; the
@@ -29,7 +32,10 @@
 
 struct job_queue;
 
-/* Borrows the Redis client and the registry. */
+#define JOB_LEASE PRONG_SECONDS(30)
+#define JOB_BATCH 1000 /* verdicts or jobs of one exchange */
+
+/* Borrows the Redis client and the registry, whose queues are those that the calls below know. */
 struct job_queue *job_queue_new(struct redis *redis, const struct registry *registry);
 struct job_queue *job_queue_free(struct job_queue *queue); /* returns NULL */
 
@@ -48,13 +54,13 @@ int job_queue_add(struct job_queue *queue, const struct prong_job *job, prong_uu
 struct delivery {
 	char id[PRONG_UUID_TEXT_SIZE];
 	const char *queue;
-	int attempt; /* from 1 */
-	const char *name;
+	int attempt;	     /* from 1 */
+	const char *name;    /* "" where the record cannot be read */
 	const char *payload; /* JSON text, or NULL */
 	size_t payload_size;
 	int max_attempts;
 	prong_duration timeout;
-	const char *request_id;
+	const char *request_id; /* "" for none */
 	prong_time enqueued_at;
 };
 
@@ -76,32 +82,46 @@ struct job_verdict {
 struct job_exchange {
 	const char *queue;
 	uint64_t owner;
-	const struct job_verdict *verdicts; /* at most 1000 */
+	const struct job_verdict *verdicts; /* at most JOB_BATCH */
 	size_t n_verdicts;
-	size_t fetch; /* at most that many, at most 1000; 0: acknowledge only */
+	size_t fetch;	      /* at most that many, at most JOB_BATCH; 0: acknowledge only */
+	prong_duration lease; /* of what is fetched; 0: JOB_LEASE */
 };
 
 struct job_exchange_result {
 	struct delivery *deliveries;
 	size_t n_deliveries;
-	size_t refused;              /* verdicts that were no longer ours to give */
-	prong_duration next;         /* until something becomes due (delayed, or a lease ends); INT64_MAX: nothing known */
+	size_t refused;	     /* verdicts that were no longer ours to give */
+	prong_duration next; /* until something becomes due (delayed, or a lease ends); INT64_MAX: nothing known */
+	prong_time now;	     /* the server's clock */
 };
 
 /*
  * One round trip: gives verdicts, promotes what is due, takes back what has outlived its lease, and fetches. Jobs whose
- * worker died in their last allowed attempt are buried here. Safe to repeat after a lost reply: verdicts are fenced, and
- * jobs leased to `owner` that the caller does not hold come back when their lease ends.
+ * worker died in their last allowed attempt are buried here. Safe to repeat after a lost reply: verdicts are fenced
+ * (those that had been taken are then counted as refused), and jobs leased to `owner` that the caller does not hold are
+ * found by job_queue_owned(), or come back when their lease ends.
  */
 int job_queue_exchange(struct job_queue *queue, struct arena *arena, const struct job_exchange *exchange,
 		       struct job_exchange_result *ret_result);
 
-/* Blocks on a connection of its own until a queue may have something ready, or `timeout`. 0, -ETIMEDOUT, or an error. */
-int job_queue_wait(struct redis *blocking, const char *const queues[], size_t n_queues, prong_duration timeout);
+/*
+ * Blocks on a connection of its own until a queue may have something ready, or `timeout`. 0, -ETIMEDOUT, or an error.
+ * Who is woken must exchange with that queue soon, if only to pass the token on: it wakes one consumer.
+ */
+int job_queue_wait(struct redis *blocking, const char *const queues[], size_t n_queues, prong_duration timeout,
+		   size_t *ret_queue);
 
-/* Extends the leases of what `owner` holds. `ret_lost` counts those no longer held. */
-int job_queue_renew(struct job_queue *queue, const char *name, uint64_t owner, const struct delivery *const deliveries[],
-		    size_t count, size_t *ret_lost);
+/*
+ * Extends the leases of what `owner` holds by `lease` (0: JOB_LEASE) from now. `ret_lost[i]` tells whether delivery i
+ * is no longer held: its verdict would be refused.
+ */
+int job_queue_renew(struct job_queue *queue, const char *name, uint64_t owner, prong_duration lease,
+		    const struct delivery *const deliveries[], size_t count, bool ret_lost[]);
+
+/* All that is leased to `owner`, with the id and attempt of each set. Reads everything in flight. */
+int job_queue_owned(struct job_queue *queue, const char *name, uint64_t owner, struct arena *arena,
+		    struct job_verdict **ret_owned, size_t *ret_count);
 
 /* Makes everything of a dead `owner` ready again at once; its attempts stay counted. */
 int job_queue_reclaim(struct job_queue *queue, const char *name, uint64_t owner, size_t *ret_count);
@@ -123,7 +143,7 @@ struct job_listing {
 	enum job_state state;
 	int attempt, max_attempts;
 	prong_time enqueued_at;
-	prong_time at;     /* when due, when its lease ends, when buried; the epoch where ready */
+	prong_time at;	   /* when due, when its lease ends, when buried; the epoch where ready */
 	const char *error; /* JSON text or NULL */
 };
 

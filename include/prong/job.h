@@ -39,8 +39,9 @@ struct prong_job {
 
 /*
  * Enqueues a job with a record of its payload's schema. Suspends. Returns 0 once Redis has it; -EHOSTDOWN or -ETIMEDOUT
- * when Redis cannot be reached in time (503, 504): the job may or may not have been enqueued. -EINVAL: the record does
- * not fit its schema.
+ * when Redis cannot be reached in time (503, 504): the job may or may not have been enqueued. -EBUSY, -ENOMEM, -EROFS
+ * when it is loading, full, or takes no writes (503): it was not. -EINVAL: the record does not fit its schema, or no
+ * list of the application has the job.
  */
 #define prong_enqueue(ctx, job, record) prong_job_enqueue((ctx), &job##_job, (record))
 
