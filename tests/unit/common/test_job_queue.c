@@ -262,7 +262,7 @@ TEST(job_queue, is_retried_and_buried)
 static void outlives_its_lease(struct scene *scene)
 {
 	struct job_exchange_result result;
-	struct delivery old;
+	struct delivery old = { 0 };
 
 	add(scene);
 	for (int attempt = 1; attempt <= 3; attempt++) {
