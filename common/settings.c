@@ -487,7 +487,7 @@ size_t settings_list(const struct settings *settings, struct setting_value **ret
 		values[i] = (struct setting_value){
 			.name = table[i].name,
 			.value = *text && table[i].secret ? "(secret)" : text,
-			.source = store->sources[i],
+			.source = *text ? store->sources[i] : "",
 			.summary = table[i].summary,
 		};
 	}

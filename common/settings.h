@@ -50,7 +50,7 @@ struct settings {
 struct setting_value {
 	const char *name;
 	const char *value;  /* as text; "(secret)" where it is one and set; "" where unset */
-	const char *source; /* "environment", "file", ".env", "dev", "default" */
+	const char *source; /* "environment", "file", ".env", "dev", "default"; "" where unset */
 	const char *summary;
 };
 

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 
 #include "common/context.h"
+#include "common/log.h"
 #include "common/postgres/migrate.h"
 #include "common/postgres/postgres.h"
 #include "common/redis/redis.h"
@@ -182,6 +183,8 @@ _Noreturn static void run_child(const struct plan *plan, const char *program, pi
 	if (getppid() != master)
 		_exit(STATUS_FAILURE);
 	supervisor_unblock();
+	log_open(plan->registry->app->name, "preflight", (enum prong_log_level)plan->settings->log_level,
+		 settings_log_json(plan->settings));
 	runtime = runtime_new(plan->settings, plan->registry, NULL, "prong: preflight", -1,
 			      RUNTIME_POSTGRES | RUNTIME_REDIS);
 	r = context_run(runtime, 4 * PATIENCE, check_all, &preflight);
