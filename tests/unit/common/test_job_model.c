@@ -12,7 +12,7 @@
 
 #define OWNERS 3
 #define STEPS 3000
-#define MAX_ATTEMPTS 4
+#define MAX_ATTEMPTS 6
 #define TIMEOUT PRONG_SECONDS(5)
 
 static int nothing(struct prong_ctx *ctx)
@@ -33,7 +33,7 @@ struct model {
 	struct job_queue *queue;
 	struct arena arena;
 	uint64_t seed, state;
-	struct held held[1000]; /* every delivery ever seen, newest kept: stale ones are tried again on purpose */
+	struct held held[1000]; /* the latest deliveries: stale ones are tried again on purpose */
 	size_t n_held;
 	size_t added, finished;
 	bool broken;
@@ -140,14 +140,23 @@ static void remember(struct model *model, const struct job_exchange_result *resu
 	}
 }
 
+/* Mostly one of the newest, which are likely to be still held; NULL when there is none. */
+static const struct held *pick(struct model *model)
+{
+	size_t seen = model->n_held < ARRAY_SIZE(model->held) ? model->n_held : ARRAY_SIZE(model->held);
+	size_t back = 1 + roll(model, roll(model, 4) && seen > 20 ? 20 : seen ? seen : 1);
+
+	return seen ? &model->held[(model->n_held - back) % ARRAY_SIZE(model->held)] : NULL;
+}
+
 static enum job_outcome random_outcome(struct model *model, int attempt)
 {
-	enum job_outcome outcome = (enum job_outcome)roll(model, 4);
+	static const enum job_outcome outcomes[] = { JOB_DONE, JOB_DONE, JOB_DONE, JOB_RETRY, JOB_RETURN, JOB_DEAD };
+	enum job_outcome outcome = outcomes[roll(model, ARRAY_SIZE(outcomes))];
 
 	return outcome == JOB_RETRY && attempt >= MAX_ATTEMPTS ? JOB_DEAD : outcome;
 }
 
-/* How many of an owner's verdicts the keys say are still its own, to compare with what the script refuses. */
 static size_t count_bodies(struct model *model)
 {
 	redisReply *reply = read_key(model, "HLEN %s", "prong:{model#0}:body");
@@ -159,7 +168,7 @@ static size_t count_bodies(struct model *model)
 
 static void do_exchange(struct model *model)
 {
-	static const prong_duration leases[] = { 0, 0, 0, -1, 300 };
+	static const prong_duration leases[] = { 0, 0, 0, 0, 0, 0, -1, 300 };
 	static const prong_duration delays[] = { -1, 0, 200, PRONG_SECONDS(1000) };
 	struct job_verdict verdicts[20];
 	struct job_exchange exchange = { .queue = "model",
@@ -167,12 +176,11 @@ static void do_exchange(struct model *model)
 					 .verdicts = verdicts,
 					 .fetch = roll(model, 6),
 					 .lease = leases[roll(model, ARRAY_SIZE(leases))] };
-	size_t seen = model->n_held < ARRAY_SIZE(model->held) ? model->n_held : ARRAY_SIZE(model->held);
 	size_t wanted = roll(model, ARRAY_SIZE(verdicts)), before = count_bodies(model);
 	struct job_exchange_result result;
 
-	for (size_t tries = 0; seen > 0 && tries < wanted; tries++) {
-		const struct held *held = &model->held[roll(model, seen)];
+	for (size_t tries = 0; model->n_held > 0 && tries < wanted; tries++) {
+		const struct held *held = pick(model);
 		struct job_verdict *verdict = &verdicts[exchange.n_verdicts];
 
 		if (held->owner != exchange.owner && roll(model, 4) > 0)
@@ -195,13 +203,13 @@ static void do_exchange(struct model *model)
 
 static void do_renew(struct model *model)
 {
-	size_t seen = model->n_held < ARRAY_SIZE(model->held) ? model->n_held : ARRAY_SIZE(model->held);
-	const struct held *held = &model->held[roll(model, seen ? seen : 1)];
-	struct delivery delivery = { .attempt = held->verdict.attempt };
+	const struct held *held = pick(model);
+	struct delivery delivery = { 0 };
 	bool lost;
 
-	if (seen == 0)
+	if (!held)
 		return;
+	delivery.attempt = held->verdict.attempt;
 	memcpy(delivery.id, held->verdict.id, sizeof(delivery.id));
 	if (job_queue_renew(model->queue, "model", held->owner, 0, (const struct delivery *const[]){ &delivery }, 1,
 			    &lost) < 0)
@@ -311,7 +319,7 @@ TEST(job_model, keeps_its_invariants)
 	CU_ASSERT_FATAL(coroutine_start(model->loop, run_model, model, NULL) == 0);
 	loop_run(model->loop);
 	CU_ASSERT(!model->broken);
-	CU_ASSERT(model->added > 100 && model->finished > 50);
+	CU_ASSERT(model->finished > STEPS / 20); /* the run meant something */
 	job_queue_free(model->queue);
 	redis_free(model->redis);
 	loop_free(model->loop);
