@@ -1,6 +1,7 @@
 #include "common/basics.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/random.h>
@@ -100,17 +101,32 @@ static uint64_t rotate_left(uint64_t x, int k)
 	return (x << k) | (x >> (64 - k));
 }
 
+static bool seeded;
+
+/* A forked child must not repeat its parent. Asking for the process id each time would be a system call. */
+static void forget_seed(void)
+{
+	seeded = false;
+}
+
+static void seed(uint64_t state[4])
+{
+	static bool watching;
+
+	if (getrandom(state, 4 * sizeof(state[0]), 0) != 4 * sizeof(state[0]))
+		panic("getrandom: %s", strerror(errno));
+	if (!watching)
+		check(pthread_atfork(NULL, NULL, forget_seed) == 0);
+	watching = seeded = true;
+}
+
 uint64_t random_u64(void)
 {
 	static uint64_t state[4];
-	static pid_t seeded_in; /* a forked child must not repeat its parent */
 	uint64_t result, t;
 
-	if (seeded_in != getpid()) {
-		if (getrandom(state, sizeof(state), 0) != sizeof(state))
-			panic("getrandom: %s", strerror(errno));
-		seeded_in = getpid();
-	}
+	if (!seeded)
+		seed(state);
 	result = rotate_left(state[1] * 5, 7) * 9;
 	t = state[1] << 17;
 	state[2] ^= state[0];
