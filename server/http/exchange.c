@@ -77,7 +77,8 @@ void exchange_give_back(struct exchange *exchange)
 
 static enum prong_log_level level_of(int status)
 {
-	if (status < 500)
+	/* 501 and 505 are about what a client sent. */
+	if (status < 500 || status == 501 || status == 505)
 		return PRONG_LOG_INFO;
 	return status == 500 ? PRONG_LOG_ERROR : PRONG_LOG_WARNING;
 }

@@ -70,10 +70,9 @@ static void drain(void *argument)
 
 static unsigned parts_of(const struct registry *registry)
 {
-	for (size_t i = 0; i < registry->n_modules; i++)
-		if (string_equal(registry->modules[i]->name, ACCOUNTS_MODULE))
-			return RUNTIME_POSTGRES | RUNTIME_REDIS | RUNTIME_SECURITY;
-	return RUNTIME_POSTGRES | RUNTIME_REDIS;
+	unsigned parts = RUNTIME_POSTGRES | RUNTIME_REDIS;
+
+	return registry_module(registry, ACCOUNTS_MODULE) ? parts | RUNTIME_SECURITY : parts;
 }
 
 int http_main(const struct process *process)
