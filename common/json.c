@@ -16,6 +16,41 @@ static void json_tokener_freep(struct json_tokener **tokener)
 		json_tokener_free(*tokener);
 }
 
+/* json-c takes a number that does not fit for the greatest one that does, and says nothing. */
+static bool fits_64_bits(const char *number, size_t size)
+{
+	char copy[32];
+
+	if (size >= sizeof(copy))
+		return false;
+	memcpy(copy, number, size);
+	copy[size] = '\0';
+	errno = 0;
+	if (*copy == '-')
+		strtoll(copy, NULL, 10);
+	else
+		strtoull(copy, NULL, 10);
+	return errno == 0;
+}
+
+static bool all_integers_fit(const char *at, const char *end)
+{
+	struct json_slice slice;
+	bool integer;
+
+	while (at < end) {
+		size_t size = json_number(at, (size_t)(end - at), &integer);
+
+		if (size && integer && !fits_64_bits(at, size))
+			return false;
+		if (*at == '"')
+			at = json_read_string(at, &slice);
+		else
+			at += size ? size : 1;
+	}
+	return true;
+}
+
 int json_parse(const char *text, size_t size, struct arena *arena, struct json_object **ret_value,
 	       const char **ret_detail)
 {
@@ -26,8 +61,9 @@ int json_parse(const char *text, size_t size, struct arena *arena, struct json_o
 	r = json_check(text, size, arena, ret_detail);
 	if (r < 0)
 		return r;
-	if (size > INT_MAX) {
-		*ret_detail = "This JSON text is too long.";
+	if (size > INT_MAX || !all_integers_fit(text, text + size)) {
+		*ret_detail = size > INT_MAX ? "This JSON text is too long."
+					     : "This JSON text has a whole number that does not fit 64 bits.";
 		return -EBADMSG;
 	}
 

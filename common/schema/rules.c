@@ -1,7 +1,9 @@
 #include "common/schema/rules.h"
 
+#include <float.h>
 #include <inttypes.h>
 #include <math.h>
+#include <stdio.h>
 
 #include "common/basics.h"
 #include "common/schema/field.h"
@@ -172,10 +174,21 @@ bool rules_string(struct binding *binding, const struct prong_field *field, cons
 	return true;
 }
 
+/* A bound that is no bound of the author's making is not worth a word. */
+static bool range_error(struct binding *binding, const struct schema_path *path, const char *low, const char *high)
+{
+	if (low && high)
+		return binding_error(binding, path, "range", "Give a number from %s to %s.", low, high);
+	if (low)
+		return binding_error(binding, path, "range", "Give a number of at least %s.", low);
+	return binding_error(binding, path, "range", "Give a number of at most %s.", high);
+}
+
 bool rules_integer(struct binding *binding, const struct prong_field *field, const struct schema_path *path,
 		   int64_t value)
 {
 	int64_t low = INT64_MIN, high = INT64_MAX;
+	char low_text[32], high_text[32];
 
 	if (field_kind(field) == PRONG_KIND_INT32) {
 		low = INT32_MIN;
@@ -185,23 +198,27 @@ bool rules_integer(struct binding *binding, const struct prong_field *field, con
 		low = field->range.low > low ? field->range.low : low;
 		high = field->range.high < high ? field->range.high : high;
 	}
-	if (value < low || value > high)
-		return binding_error(binding, path, "range", "Give a number from %" PRId64 " to %" PRId64 ".", low,
-				     high);
-	return true;
+	if (value >= low && value <= high)
+		return true;
+	snprintf(low_text, sizeof(low_text), "%" PRId64, low);
+	snprintf(high_text, sizeof(high_text), "%" PRId64, high);
+	return range_error(binding, path, low == INT64_MIN ? NULL : low_text, high == INT64_MAX ? NULL : high_text);
 }
 
 bool rules_double(struct binding *binding, const struct prong_field *field, const struct schema_path *path,
 		  double value)
 {
 	const struct prong_range *range = &field->range;
+	char low[32], high[32];
 
 	if (!isfinite(value))
 		return binding_error(binding, path, "range", "Give a number within the range of a double.");
-	if (range->set && !binding->trusted && (value < range->low_double || value > range->high_double))
-		return binding_error(binding, path, "range", "Give a number from %.15g to %.15g.", range->low_double,
-				     range->high_double);
-	return true;
+	if (!range->set || binding->trusted || (value >= range->low_double && value <= range->high_double))
+		return true;
+	snprintf(low, sizeof(low), "%.15g", range->low_double);
+	snprintf(high, sizeof(high), "%.15g", range->high_double);
+	return range_error(binding, path, range->low_double <= -DBL_MAX ? NULL : low,
+			   range->high_double >= DBL_MAX ? NULL : high);
 }
 
 bool rules_items(struct binding *binding, const struct prong_field *field, const struct schema_path *path, size_t count)
