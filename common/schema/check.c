@@ -135,7 +135,7 @@ static const char *check_field(const struct nesting *nesting, const struct prong
 		mistake = "another field has the same name";
 	if (!mistake && field->schema && is_nested_in_itself(&inner))
 		mistake = "a record cannot be nested in itself; use a prong_json";
-	if (!mistake && inner.depth > SCHEMA_MAX_NESTING)
+	if (!mistake && field->schema && inner.depth > SCHEMA_MAX_NESTING)
 		mistake = "records are nested more than 16 deep";
 	if (mistake)
 		return arena_format(arena, "Schema %s, field %s: %s.", schema->name, field->name, mistake);
