@@ -212,7 +212,7 @@ bool bind_json_member(struct binding *binding, const struct prong_field *field, 
 {
 	const struct schema_path path = { .name = field->name, .length = strlen(field->name) };
 	enum prong_kind kind = field_kind(field);
-	const char *detail;
+	const char *end = text + size, *detail;
 
 	if (json_check(text, size, binding->arena, &detail) < 0)
 		return binding_error(binding, &path, "value", "%s", detail);
@@ -220,7 +220,7 @@ bool bind_json_member(struct binding *binding, const struct prong_field *field, 
 	if (*text == 'n')
 		return true;
 	if (!field->array && kind == PRONG_KIND_JSON)
-		bind_raw(binding, &path, text, size, (char *)record + field->offset);
+		bind_raw(binding, &path, text, (size_t)(end - text), (char *)record + field->offset);
 	else if (*text == (field->array ? '[' : '{'))
 		bind_field(binding, field, &path, text, record);
 	else

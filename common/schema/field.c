@@ -8,7 +8,7 @@ const struct prong_field *schema_field(const struct prong_schema *schema, const 
 	for (size_t i = 0; i < schema->n_fields; i++) {
 		const char *known = schema->fields[i].name;
 
-		if (strncmp(known, name, length) == 0 && known[length] == '\0')
+		if (strlen(known) == length && memcmp(known, name, length) == 0)
 			return &schema->fields[i];
 	}
 	return NULL;

@@ -64,7 +64,8 @@ TEST(schema_check, good_schemas_pass)
 	ASSERT_FIELD(NULL, text, .min_length = 3);
 	ASSERT_FIELD(NULL, optional, .nullable = true, .range = PRONG_RANGE(0, INT64_MAX));
 	ASSERT_FIELD(NULL, id, .read_only = true, .required = true);
-	ASSERT_ARRAY(NULL, texts, .min_items = 2, .max_items = 2, .max_length = 5, .format = PRONG_URI, .nullable = true);
+	ASSERT_ARRAY(NULL, texts, .min_items = 2, .max_items = 2, .max_length = 5, .format = PRONG_URI,
+		     .nullable = true);
 }
 
 TEST(schema_check, flags)

@@ -198,6 +198,9 @@ TEST(schema_json, presence)
 	assert_member("\"texty\":[{}]", "/texty unknown\n");
 	assert_member("\"\":{\"a\":1}", "/ unknown\n");
 	assert_member("\"a/b~c\":1", "/a~1b~0c unknown\n");
+	assert_member("\"text\\u0000\":1", "/text\xEF\xBF\xBD unknown\n");
+	assert_member("\"text\\u0000\\u0000\\u0000\\u0000more\":1",
+		      "/text\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBD\xEF\xBF\xBDmore unknown\n");
 	assert_member("\"t\\u0000\":1", "/t\xEF\xBF\xBD unknown\n");
 	assert_member("\"part\":{\"label\":\"\",\"sizes\":[],\"x\":1}", "/part/x unknown\n");
 	assert_member("\"opt_time\":\"2026-01-31T23:59:59Z\"", "/opt_time read_only\n");
@@ -246,8 +249,10 @@ TEST(schema_json, ranges)
 	assert_member("\"opt_real\":1e999", "/opt_real range\n");
 	assert_member("\"opt_real\":-1e999", "/opt_real range\n");
 	assert_member("\"opt_real\":1e-999", "");
-	assert_member("\"opt_real\":100000000000000000000000000000000000000000000000000000000000000000000000000000", "");
-	assert_member("\"part\":{\"label\":\"\",\"weight\":-1,\"sizes\":[6]}", "/part/weight range\n/part/sizes/0 range\n");
+	assert_member("\"opt_real\":100000000000000000000000000000000000000000000000000000000000000000000000000000",
+		      "");
+	assert_member("\"part\":{\"label\":\"\",\"weight\":-1,\"sizes\":[6]}",
+		      "/part/weight range\n/part/sizes/0 range\n");
 }
 
 TEST(schema_json, values_and_formats)
@@ -274,8 +279,9 @@ TEST(schema_json, details_say_what_to_do)
 	struct every_kind *record;
 
 	arena_init(&arena);
-	bind(SCHEMA_BODY, "{\"text\":\"\",\"small\":1e1,\"opt_small\":2147483648,\"colour\":\"pink\",\"flags\":0,"
-			  "\"part\":{\"label\":\"\",\"sizes\":[],\"weight\":-1}}",
+	bind(SCHEMA_BODY,
+	     "{\"text\":\"\",\"small\":1e1,\"opt_small\":2147483648,\"colour\":\"pink\",\"flags\":0,"
+	     "\"part\":{\"label\":\"\",\"sizes\":[],\"weight\":-1}}",
 	     &record);
 	CU_ASSERT_EQUAL_FATAL(errors.count, 6);
 	CU_ASSERT_STRING_EQUAL(errors.items[0].detail, "Give at least 1 character.");
@@ -327,11 +333,11 @@ TEST(schema_json, what_is_required_and_read_only_is_missed_only_in_payloads)
 	struct numbered *record;
 
 	arena_init(&arena);
-	CU_ASSERT_EQUAL(schema_bind_json(&numbered_schema, SCHEMA_BODY, "{}", 2, &arena, (void **)&record, &detail,
-					 &errors),
-			0);
-	CU_ASSERT_EQUAL(schema_bind_json(&numbered_schema, SCHEMA_PAYLOAD, "{}", 2, &arena, (void **)&record, &detail,
-					 &errors),
-			-EINVAL);
+	CU_ASSERT_EQUAL(
+		schema_bind_json(&numbered_schema, SCHEMA_BODY, "{}", 2, &arena, (void **)&record, &detail, &errors),
+		0);
+	CU_ASSERT_EQUAL(
+		schema_bind_json(&numbered_schema, SCHEMA_PAYLOAD, "{}", 2, &arena, (void **)&record, &detail, &errors),
+		-EINVAL);
 	arena_reset(&arena);
 }

@@ -51,16 +51,16 @@ TEST(schema_write, every_kind)
 	};
 
 	record.uuid.bytes[0] = 0xAB;
-	assert_written(
-		&every_kind_schema, SCHEMA_PAYLOAD, &record,
-		"{\"flag\":true,\"small\":-7,\"big\":-9223372036854775808,\"real\":0.25,\"text\":\"t\","
-		"\"uuid\":\"ab000000-0000-0000-0000-000000000000\",\"time\":\"1970-01-01T00:00:01.500000Z\","
-		"\"colour\":\"green\",\"raw\":[1.0],\"opt_flag\":false,\"opt_small\":0,\"opt_big\":null,"
-		"\"opt_uuid\":null,\"email\":\"ada@example.com\",\"link\":\"a:\","
-		"\"part\":{\"label\":\"l\",\"weight\":null,\"sizes\":[1,-2]},"
-		"\"parts\":[{\"label\":\"m\",\"weight\":0.1,\"sizes\":[]},{\"label\":\"n\",\"weight\":null,\"sizes\":[]}],"
-		"\"flags\":[true,false],\"texts\":[\"\",\"\\\"\\\\\\n\\u0001\",\"\xC3\xA4\",null],"
-		"\"colours\":[\"blue\",\"red\",null],\"raws\":[{\"a\":1},null]}");
+	assert_written(&every_kind_schema, SCHEMA_PAYLOAD, &record,
+		       "{\"flag\":true,\"small\":-7,\"big\":-9223372036854775808,\"real\":0.25,\"text\":\"t\","
+		       "\"uuid\":\"ab000000-0000-0000-0000-000000000000\",\"time\":\"1970-01-01T00:00:01.500000Z\","
+		       "\"colour\":\"green\",\"raw\":[1.0],\"opt_flag\":false,\"opt_small\":0,\"opt_big\":null,"
+		       "\"opt_uuid\":null,\"email\":\"ada@example.com\",\"link\":\"a:\","
+		       "\"part\":{\"label\":\"l\",\"weight\":null,\"sizes\":[1,-2]},"
+		       "\"parts\":[{\"label\":\"m\",\"weight\":0.1,\"sizes\":[]},{\"label\":\"n\",\"weight\":null,"
+		       "\"sizes\":[]}],"
+		       "\"flags\":[true,false],\"texts\":[\"\",\"\\\"\\\\\\n\\u0001\",\"\xC3\xA4\",null],"
+		       "\"colours\":[\"blue\",\"red\",null],\"raws\":[{\"a\":1},null]}");
 }
 
 TEST(schema_write, absent_fields)
@@ -98,7 +98,8 @@ TEST(schema_write, write_only_fields_stay_out_of_replies)
 	struct credentials record = { .password = "p", .part = &part };
 
 	assert_written(&credentials_schema, SCHEMA_REPLY, &record, "{\"part\":{}}");
-	assert_written(&credentials_schema, SCHEMA_PAYLOAD, &record, "{\"password\":\"p\",\"part\":{\"hidden\":\"h\"}}");
+	assert_written(&credentials_schema, SCHEMA_PAYLOAD, &record,
+		       "{\"password\":\"p\",\"part\":{\"hidden\":\"h\"}}");
 	record.part = NULL;
 	assert_written(&credentials_schema, SCHEMA_REPLY, &record, "{}");
 }
@@ -122,8 +123,12 @@ TEST(schema_validate, finds_what_binding_would_refuse)
 	enum colour colours[] = { COLOUR_RED, (enum colour)3 };
 	prong_json raws[] = { { "null" }, { "{" }, { "\"\\u0000\"" }, { NULL } };
 	int32_t sizes[] = { 5, 6 };
-	struct part parts[6] = { { .label = "a" }, { 0 }, { .label = "c", .sizes = { 2, sizes } },
-				 { .label = "d", .weight = { true, -0.1 } }, { .label = "e" }, { .label = "f" } };
+	struct part parts[6] = { { .label = "a" },
+				 { 0 },
+				 { .label = "c", .sizes = { 2, sizes } },
+				 { .label = "d", .weight = { true, -0.1 } },
+				 { .label = "e" },
+				 { .label = "f" } };
 	struct every_kind record = { 0 };
 	int64_t bigs[] = { 1 };
 	double reals[] = { 0.5, INFINITY };
