@@ -114,15 +114,15 @@ void buffer_add_json_string(struct buffer *buffer, const char *text, size_t size
 	buffer_reserve(buffer, size + 2);
 	buffer_add_char(buffer, '"');
 	while (i < size) {
-		size_t length = utf8_sequence(bytes + i, size - i);
 		bool escape = bytes[i] < 0x20 || bytes[i] == '"' || bytes[i] == '\\' || bytes[i] == 0x7F;
+		size_t length = bytes[i] < 0x80 ? !escape : utf8_sequence(bytes + i, size - i);
 
-		if (length && !escape) {
+		if (length) {
 			i += length;
 			continue;
 		}
 		buffer_add(buffer, text + plain, i - plain);
-		if (length)
+		if (escape)
 			add_escaped(buffer, bytes[i]);
 		else
 			buffer_add_literal(buffer, "\xEF\xBF\xBD");

@@ -18,15 +18,16 @@ static bool has_field(const uint64_t seen[], size_t index)
 	return seen[index / 64] >> (index % 64) & 1;
 }
 
-static void bind_string(struct binding *binding, const struct prong_field *field, const struct schema_path *path,
-			const char *at, void *place)
+static const char *bind_string(struct binding *binding, const struct prong_field *field, const struct schema_path *path,
+			       const char *at, void *place)
 {
 	struct json_slice slice;
+	const char *next = json_read_string(at, &slice);
 
-	json_read_string(at, &slice);
 	if (slice.escaped)
 		slice.text = json_unescape(&slice, binding->arena, &slice.length);
 	scalar_read(binding, field, path, slice.text, slice.length, place);
+	return next;
 }
 
 static void bind_raw(struct binding *binding, const struct schema_path *path, const char *at, size_t size, void *place)
@@ -65,15 +66,17 @@ static const char *bind_value(struct binding *binding, const struct prong_field 
 	enum prong_kind kind = field_kind(field);
 	const char *next;
 
-	if (kind == PRONG_KIND_OBJECT && *at == '{')
-		return bind_object(binding, field->schema, path, at, place);
-	next = json_skip(at);
-	if (!token_fits(kind, *at))
+	if (!token_fits(kind, *at)) {
 		binding_type_error(binding, field, path);
-	else if (kind == PRONG_KIND_JSON)
+		return json_skip(at);
+	}
+	if (kind == PRONG_KIND_OBJECT)
+		return bind_object(binding, field->schema, path, at, place);
+	if (kind != PRONG_KIND_JSON && *at == '"')
+		return bind_string(binding, field, path, at, place);
+	next = json_skip(at);
+	if (kind == PRONG_KIND_JSON)
 		bind_raw(binding, path, at, (size_t)(next - at), place);
-	else if (*at == '"')
-		bind_string(binding, field, path, at, place);
 	else
 		scalar_read(binding, field, path, at, (size_t)(next - at), place);
 	return next;
