@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/postgres/postgres.h"
+#include "common/schema/schema.h"
 
 void context_init(struct prong_ctx *ctx, struct runtime *runtime)
 {
@@ -90,6 +91,24 @@ int prong_fail(struct prong_ctx *ctx, int status, const char *code, const char *
 			return meanings[i].result;
 		}
 	return -EINVAL;
+}
+
+int prong_fail_field(struct prong_ctx *ctx, const char *pointer, const char *code, const char *format, ...)
+{
+	struct schema_errors *errors = arena_alloc(&ctx->arena, sizeof(*errors));
+	va_list arguments;
+	int r;
+
+	va_start(arguments, format);
+	errors->items[errors->count++] = (struct schema_error){
+		.pointer = arena_strdup(&ctx->arena, pointer),
+		.code = arena_strdup(&ctx->arena, code),
+		.detail = arena_vformat(&ctx->arena, format, arguments),
+	};
+	va_end(arguments);
+	r = prong_fail(ctx, 422, "invalid_body", "The body does not fit: see errors.");
+	ctx->problem.errors = errors;
+	return r;
 }
 
 const char *prong_request_id(const struct prong_ctx *ctx)

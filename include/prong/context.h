@@ -40,6 +40,15 @@ char *prong_format(struct prong_ctx *ctx, const char *format, ...) __attribute__
 int prong_fail(struct prong_ctx *ctx, int status, const char *code, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 
+/*
+ * As prong_fail() with 422 for one member of the body that a schema could not find wrong; the answer's `errors` holds it
+ * as it would hold the schema's:
+ *
+ *     return prong_fail_field(ctx, "/ends_at", "range", "It must end after it starts.");
+ */
+int prong_fail_field(struct prong_ctx *ctx, const char *pointer, const char *code, const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+
 /* 32 hexadecimal digits, or what the client sent in X-Request-Id. A job has the id of the request that enqueued it. */
 const char *prong_request_id(const struct prong_ctx *ctx);
 

@@ -32,10 +32,13 @@ int create_account(struct prong_ctx *ctx)
 	int r;
 
 	if (email_normalise(in->email, email) < 0)
-		return prong_fail(ctx, 422, "invalid_email", "An address of other than ASCII characters is not taken.");
-	if (password_size < PASSWORD_MIN_SIZE || password_size > PASSWORD_MAX_SIZE)
-		return prong_fail(ctx, 422, "invalid_password", "A password must have %d to %d bytes.",
-				  PASSWORD_MIN_SIZE, PASSWORD_MAX_SIZE);
+		return prong_fail_field(ctx, "/email", "format", "Only addresses of ASCII characters are taken.");
+	if (password_size < PASSWORD_MIN_SIZE)
+		return prong_fail_field(ctx, "/password", "too_short", "A password has at least %d bytes.",
+					PASSWORD_MIN_SIZE);
+	if (password_size > PASSWORD_MAX_SIZE)
+		return prong_fail_field(ctx, "/password", "too_long", "A password has at most %d bytes.",
+					PASSWORD_MAX_SIZE);
 	r = password_hash(ctx->runtime->password_hasher, in->password, hash);
 	if (r < 0)
 		return r;
