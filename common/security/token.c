@@ -7,7 +7,7 @@
 #include "common/json.h"
 
 #define SKEW 30
-#define LATEST 253402300799 /* 9999-12-31T23:59:59Z: beyond, a number is nonsense or json-c's saturation */
+#define LATEST 253402300799 /* 9999-12-31T23:59:59Z: a number beyond is nonsense, or json-c's saturation */
 
 /* ---- keys ---- */
 

@@ -41,8 +41,8 @@ int prong_fail(struct prong_ctx *ctx, int status, const char *code, const char *
 	__attribute__((format(printf, 4, 5)));
 
 /*
- * As prong_fail() with 422 for one member of the body that a schema could not find wrong; the answer's `errors` holds it
- * as it would hold the schema's:
+ * As prong_fail() with 422 for one member of the body that a schema could not find wrong; the answer's `errors` holds
+ * it as it would hold the schema's:
  *
  *     return prong_fail_field(ctx, "/ends_at", "range", "It must end after it starts.");
  */
