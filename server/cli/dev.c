@@ -200,6 +200,7 @@ static int run(struct invocation *invocation)
 
 	if (options_parse(invocation, NULL, 0) < 0)
 		return STATUS_USAGE;
+	supervisor_block();
 	status = dev_folder_open(invocation, &dev.lock);
 	if (status)
 		return status;
@@ -210,7 +211,6 @@ static int run(struct invocation *invocation)
 				       "`dev` is for development, but PRONG_ENV is production: use `%s serve`",
 				       invocation->program);
 	if (!status) {
-		supervisor_block();
 		status = run_dev(&dev);
 		stop_services(&dev);
 	}

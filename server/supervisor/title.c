@@ -17,9 +17,13 @@ void title_init(int argc, char *argv[])
 
 void title_set(const char *title)
 {
+	size_t size = strlen(title);
+
 	prctl(PR_SET_NAME, title);
 	if (area_size < 2)
 		return;
-	memset(area, 0, area_size);
-	memcpy(area, title, strnlen(title, area_size - 1));
+	if (size > area_size - 1)
+		size = area_size - 1;
+	memcpy(area, title, size);
+	memset(area + size, 0, area_size - size);
 }
