@@ -59,3 +59,12 @@ TEST(accounts, keeps_to_the_longest_address)
 	email[EMAIL_SIZE] = '\0';
 	CU_ASSERT_EQUAL(email_normalise(email, normalised), -EINVAL);
 }
+
+TEST(accounts, lists_its_migrations_in_order)
+{
+	for (int i = 0; prong_accounts.migrations[i].number; i++) {
+		CU_ASSERT_EQUAL(prong_accounts.migrations[i].number, i + 1);
+		CU_ASSERT_PTR_NOT_NULL(strstr(prong_accounts.migrations[i].up, "CREATE TABLE prong_"));
+		CU_ASSERT_PTR_NOT_NULL(strstr(prong_accounts.migrations[i].down, "DROP TABLE prong_"));
+	}
+}
