@@ -11,6 +11,7 @@
 
 #define ACCEPT_PAUSE_MS 100
 #define DRAIN_POLL_MS 10
+#define COMPLAIN_INTERVAL PRONG_MINUTES(1)
 #define MAX_POOLED_BUFFER (4 * HTTP_BUFFER_SIZE)
 
 void buffer_pool_take(struct buffer_pool *pool, struct buffer *ret_buffer)
@@ -63,9 +64,12 @@ static void accept_no_more(struct http_server *server)
 /* The socket stays readable, so going on at once would only spin. */
 static void pause_accepting(struct http_server *server, int error)
 {
-	if (!server->complained)
+	int64_t now = monotonic_us();
+
+	if (!server->complained_at || now - server->complained_at > COMPLAIN_INTERVAL) {
 		log_warning("cannot accept connections for now: %s", strerror(error));
-	server->complained = true;
+		server->complained_at = now;
+	}
 	accept_no_more(server);
 	set_timer(&server->retry_timer, ACCEPT_PAUSE_MS);
 }
@@ -89,7 +93,6 @@ static void on_acceptable(evutil_socket_t listener, short what, void *argument)
 			pause_accepting(server, errno);
 		return;
 	}
-	server->complained = false;
 	server->n_connections++;
 	http_metrics_connections(server->n_connections);
 	http_connection_open(server, fd);

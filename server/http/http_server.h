@@ -31,7 +31,7 @@ struct http_server {
 	int listener; /* owned here: this process's descriptor of the shared socket */
 	struct event listener_event, retry_timer, drain_timer;
 	bool accepting;
-	bool complained; /* about a lack of descriptors, since it last went well */
+	int64_t complained_at; /* about a lack of descriptors; monotonic µs, 0: never */
 
 	struct http_connection *connections; /* all of them */
 	size_t n_connections, n_requests;

@@ -1,0 +1,31 @@
+/* Where the layers meet: the one file of server/ that knows worker/. */
+#include "server/cli/cli.h"
+#include "server/http/http_metrics.h"
+#include "server/http/http_process.h"
+#include "server/routes/routes.h"
+#include "server/supervisor/composition.h"
+#include "worker/builtin.h"
+#include "worker/job_metrics.h"
+#include "worker/scheduler.h"
+#include "worker/worker.h"
+
+static const struct prong_module *const builtin_modules[] = { &http_builtin_module, &worker_builtin_module, NULL };
+
+static void define_metrics(const struct registry *registry)
+{
+	http_metrics_define(registry);
+	job_metrics_define(registry);
+}
+
+int prong_main(int argc, char *argv[], const struct prong_app *app)
+{
+	static const struct composition composition = {
+		.builtin = builtin_modules,
+		.mains = { [PROCESS_HTTP] = http_main,
+			   [PROCESS_WORKER] = worker_main,
+			   [PROCESS_SCHEDULER] = scheduler_main },
+		.define_metrics = define_metrics,
+	};
+
+	return cli_run(argc, argv, app, &composition);
+}
