@@ -8,7 +8,8 @@
 /* Tokens can be lost with the worker that took them: look without one now and then. */
 #define LOOK_AFTER PRONG_SECONDS(5)
 
-size_t worker_free_places(const struct worker *worker)
+/* Places that are neither taken nor asked for. */
+static size_t free_places(const struct worker *worker)
 {
 	size_t taken = worker->n_jobs;
 
@@ -31,7 +32,7 @@ static size_t fair_share(const struct consumer *consumer)
 /* How many jobs the queue may fetch now. */
 static size_t places_for(const struct consumer *consumer)
 {
-	size_t places = worker_free_places(consumer->worker), share = fair_share(consumer);
+	size_t places = free_places(consumer->worker), share = fair_share(consumer);
 
 	if (consumer->worker->draining || consumer->running >= share)
 		return 0;
@@ -51,6 +52,19 @@ static bool has_ended(const struct consumer *consumer)
 	return consumer->worker->draining && consumer->running == 0 && consumer->n_verdicts == 0;
 }
 
+bool worker_is_calm(const struct worker *worker)
+{
+	for (size_t i = 0; i < worker->n_consumers; i++)
+		if (worker->consumers[i].hungry || worker->consumers[i].poked)
+			return false;
+	return true;
+}
+
+void consumer_poke(struct consumer *consumer)
+{
+	consumer->hungry = consumer->poked = true;
+}
+
 void worker_changed(struct worker *worker)
 {
 	for (size_t i = 0; i < worker->n_consumers; i++) {
@@ -61,7 +75,7 @@ void worker_changed(struct worker *worker)
 			coroutine_wake(consumer->coroutine, 0);
 		}
 	}
-	if (worker->waiter_sleeping && worker_free_places(worker) > 0) {
+	if (worker->waiter_sleeping && worker_is_calm(worker)) {
 		worker->waiter_sleeping = false;
 		coroutine_wake(worker->waiter, 0);
 	}
@@ -133,8 +147,7 @@ static void take(struct consumer *consumer, const struct job_exchange *exchange,
 		log_warning("queue %s: %zu results came too late and were refused: other workers have the jobs",
 			    consumer->queue, result->refused);
 	forget_verdicts(consumer, exchange->n_verdicts);
-	consumer->hungry = consumer->poked || result->next == 0 ||
-			   (exchange->fetch == 0 ? consumer->hungry : result->n_deliveries == exchange->fetch);
+	consumer->hungry = consumer->poked || result->ready > 0 || result->next == 0;
 	consumer->due = monotonic_us() + (result->next < LOOK_AFTER ? result->next : LOOK_AFTER);
 	for (size_t i = 0; i < result->n_deliveries; i++) {
 		const struct delivery *delivery = &result->deliveries[i];
@@ -187,7 +200,7 @@ static void sleep_until_work(struct consumer *consumer)
 	r = coroutine_wait(consumer->worker->draining ? INT64_MAX : consumer->due);
 	consumer->sleeping = false;
 	if (r == -ETIMEDOUT)
-		consumer->hungry = consumer->poked = true;
+		consumer_poke(consumer);
 }
 
 static void back_off(size_t failures)

@@ -78,8 +78,11 @@ void consumer_main(void *consumer);
 /* Something changed: whoever has work now is woken. */
 void worker_changed(struct worker *worker);
 
-/* Places that are neither taken nor asked for. */
-size_t worker_free_places(const struct worker *worker);
+/* Nothing is known to wait in any queue. */
+bool worker_is_calm(const struct worker *worker);
+
+/* Has the queue looked into; worker_changed() is the caller's. */
+void consumer_poke(struct consumer *consumer);
 
 /* Queues a verdict; `error` is taken over. */
 void consumer_give(struct consumer *consumer, const struct job_verdict *verdict, char *error);

@@ -5,56 +5,55 @@
 #include "common/redis/redis.h"
 #include "worker/consumer.h"
 
-#define WAIT PRONG_SECONDS(5)
+#define WAIT PRONG_SECONDS(5)		  /* of one blocking command */
+#define LOOK_EVERY PRONG_MILLISECONDS(50) /* into quiet queues while others are full */
+#define AFTER_ERROR PRONG_MILLISECONDS(200)
 #define FOR_RETURNING PRONG_SECONDS(2) /* after the drain's deadline, for giving back what was interrupted */
 
 /* ---- wake tokens ---- */
 
-/* The queues that nothing is known to wait in. Returns how many. */
-static size_t quiet_queues(struct worker *worker, struct consumer **consumers, const char **names)
+/*
+ * Nothing is known to wait: blocks until a token says otherwise. Whoever takes one must exchange, which passes it on
+ * where more is ready: it was meant for one who can run the job, and another may be idler than this process.
+ */
+static int wait_for_token(struct worker *worker)
 {
-	size_t count = 0;
+	size_t woken = 0;
+	int r = job_queue_wait(worker->blocking, worker->process->registry->queues, worker->n_consumers, WAIT, &woken);
 
-	for (size_t i = 0; i < worker->n_consumers; i++) {
-		if (worker->consumers[i].hungry)
-			continue;
-		consumers[count] = &worker->consumers[i];
-		names[count++] = worker->consumers[i].queue;
-	}
-	return count;
+	if (r == 0)
+		consumer_poke(&worker->consumers[woken]);
+	return r == -ETIMEDOUT ? 0 : r;
 }
 
-/* Only who has a free place takes a token: it was meant for one who can run the job. */
-static int wait_once(struct worker *worker, struct consumer **consumers, const char **names)
+/*
+ * Some queue has more than can run: its consumer fetches as places become free. The others are looked into now and
+ * then, so that they get their share, and this coroutine stays where worker_changed() can wake it.
+ */
+static int wait_for_calm(struct worker *worker)
 {
-	size_t count = worker_free_places(worker) > 0 ? quiet_queues(worker, consumers, names) : 0, woken = 0;
 	int r;
 
-	if (count == 0) {
-		worker->waiter_sleeping = true;
-		r = coroutine_wait(monotonic_us() + WAIT);
-		worker->waiter_sleeping = false;
-		return r == -ETIMEDOUT ? 0 : r;
-	}
-	r = job_queue_wait(worker->blocking, names, count, WAIT, &woken);
-	if (r == 0) {
-		consumers[woken]->hungry = consumers[woken]->poked = true;
-		worker_changed(worker);
-	}
+	worker->waiter_sleeping = true;
+	r = coroutine_wait(monotonic_us() + LOOK_EVERY);
+	worker->waiter_sleeping = false;
+	for (size_t i = 0; r == -ETIMEDOUT && i < worker->n_consumers; i++)
+		if (!worker->consumers[i].hungry)
+			consumer_poke(&worker->consumers[i]);
 	return r == -ETIMEDOUT ? 0 : r;
 }
 
 static void wait_main(void *argument)
 {
 	struct worker *worker = argument;
-	struct consumer **consumers = allocate_array(worker->n_consumers, sizeof(*consumers));
-	const char **names = allocate_array(worker->n_consumers, sizeof(*names));
 
-	while (!worker->draining)
-		if (wait_once(worker, consumers, names) < 0)
-			coroutine_sleep_until(monotonic_us() + PRONG_MILLISECONDS(200));
-	free(consumers);
-	free(names);
+	while (!worker->draining) {
+		int r = worker_is_calm(worker) ? wait_for_token(worker) : wait_for_calm(worker);
+
+		worker_changed(worker);
+		if (r < 0)
+			coroutine_sleep_until(monotonic_us() + AFTER_ERROR);
+	}
 	worker_ended(worker, &worker->waiter);
 }
 

@@ -4,8 +4,8 @@
 -- KEYS: body ready delayed inflight attempts error dead wake
 -- ARGV: owner, lease (µs), how many to fetch, n = how many are done; n members; then by four for each other verdict:
 -- member, outcome, delay (µs), error.
--- Returns: refused verdicts, µs until something becomes due (-1: nothing known), now, then by three for each job
--- fetched: id, attempt, record.
+-- Returns: refused verdicts, how many are left ready, µs until something becomes due (-1: nothing known), now, then by
+-- three for each job fetched: id, attempt, record.
 local body, ready, delayed, inflight = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local attempts, failure, dead, wake = KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local owner, lease, fetch, n_done = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -139,11 +139,11 @@ for i = 5 + n_done, #ARGV, 4 do
 end
 promote()
 reap()
-local result = { 0, 0, integer(now) }
+local result = { refused, 0, 0, integer(now) }
 take(result)
-result[1] = refused
-result[2] = integer(until_next())
-if redis.call('LLEN', ready) == 0 then
+result[2] = redis.call('LLEN', ready)
+result[3] = integer(until_next())
+if result[2] == 0 then
 	redis.call('DEL', wake)
 elseif redis.call('EXISTS', wake) == 0 then
 	redis.call('LPUSH', wake, 1)

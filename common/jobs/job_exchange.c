@@ -93,16 +93,17 @@ static int read_exchange(const redisReply *reply, const char *queue, struct aren
 	int64_t next;
 	int r;
 
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 3 || (reply->elements - 3) % 3 != 0)
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 4 || (reply->elements - 4) % 3 != 0)
 		return -EIO;
-	next = strtoll(reply->element[1]->str, NULL, 10);
 	result.refused = (size_t)reply->element[0]->integer;
+	result.ready = (size_t)reply->element[1]->integer;
+	next = strtoll(reply->element[2]->str, NULL, 10);
 	result.next = next < 0 ? INT64_MAX : next;
-	result.now.us = strtoll(reply->element[2]->str, NULL, 10);
-	result.n_deliveries = (reply->elements - 3) / 3;
+	result.now.us = strtoll(reply->element[3]->str, NULL, 10);
+	result.n_deliveries = (reply->elements - 4) / 3;
 	result.deliveries = arena_alloc(arena, result.n_deliveries * sizeof(*result.deliveries));
 	for (size_t i = 0; i < result.n_deliveries; i++) {
-		r = read_delivery(&reply->element[3 + 3 * i], queue, arena, &result.deliveries[i]);
+		r = read_delivery(&reply->element[4 + 3 * i], queue, arena, &result.deliveries[i]);
 		if (r < 0)
 			return r;
 	}

@@ -92,6 +92,7 @@ struct job_exchange_result {
 	struct delivery *deliveries;
 	size_t n_deliveries;
 	size_t refused;	     /* verdicts that were no longer ours to give */
+	size_t ready;	     /* left in the queue to be fetched */
 	prong_duration next; /* until something becomes due (delayed, or a lease ends); INT64_MAX: nothing known */
 	prong_time now;	     /* the server's clock */
 };

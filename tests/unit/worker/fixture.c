@@ -1,0 +1,305 @@
+#include "tests/unit/worker/fixture.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "common/log.h"
+#include "common/loop.h"
+#include "common/metrics.h"
+#include "worker/builtin.h"
+#include "worker/job_metrics.h"
+
+struct effects *effects;
+
+/* clang-format off */
+PRONG_SCHEMA(work,
+	PRONG_FIELD(work, number, .required = true, .range = PRONG_RANGE(0, MAX_WORK - 1)),
+	PRONG_FIELD(work, milliseconds));
+/* clang-format on */
+
+/* ---- the jobs ---- */
+
+static const struct work *begin(struct prong_ctx *ctx)
+{
+	const struct work *work = prong_payload(ctx, work);
+	char expected[16];
+
+	snprintf(expected, sizeof(expected), "request-%d", work->number);
+	if (!string_equal(prong_request_id(ctx), expected))
+		atomic_fetch_add(&effects->wrong_request_id, 1);
+	atomic_fetch_add(&effects->started, 1);
+	atomic_fetch_add(&effects->of[work->number], 1);
+	return work;
+}
+
+static int end(const struct work *work)
+{
+	atomic_fetch_add(&effects->ended_of[work->number], 1);
+	atomic_fetch_add(&effects->ended, 1);
+	return 0;
+}
+
+static int count(struct prong_ctx *ctx)
+{
+	return end(begin(ctx));
+}
+
+static int sleep_for(struct prong_ctx *ctx)
+{
+	const struct work *work = begin(ctx);
+	int r = coroutine_sleep_until(monotonic_us() + PRONG_MILLISECONDS(work->milliseconds));
+
+	return r < 0 ? r : end(work);
+}
+
+static int sleep_other(struct prong_ctx *ctx)
+{
+	int r = sleep_for(ctx);
+
+	atomic_fetch_add(&effects->other_ended, r == 0);
+	return r;
+}
+
+static int crash(struct prong_ctx *ctx)
+{
+	const struct work *work = begin(ctx);
+
+	if (!atomic_load(&effects->stop_crashing))
+		raise(SIGKILL);
+	return end(work);
+}
+
+static int fail(struct prong_ctx *ctx)
+{
+	begin(ctx);
+	return prong_fail(ctx, 422, "no_luck", "Attempt %d of \"fail\".", prong_job_attempt(ctx));
+}
+
+static int fail_twice(struct prong_ctx *ctx)
+{
+	const struct work *work = begin(ctx);
+
+	return prong_job_attempt(ctx) <= 2 ? -EIO : end(work);
+}
+
+/* Ends only when it is told to. */
+static int hang(struct prong_ctx *ctx)
+{
+	begin(ctx);
+	return coroutine_sleep_until(INT64_MAX);
+}
+
+#define FAST .backoff = PRONG_MILLISECONDS(1), .max_backoff = PRONG_MILLISECONDS(5)
+#define JOB(function_, name_, ...) \
+	const struct prong_job name_##_job = { .name = #name_, .run = function_, .payload = &work_schema, __VA_ARGS__ }
+JOB(count, count, .queue = "work");
+JOB(sleep_for, sleep, .queue = "work");
+JOB(sleep_other, sleep_other, .queue = "other");
+JOB(crash, crash, .queue = "work", .max_attempts = 2);
+JOB(fail, fail, .queue = "work", .max_attempts = 3, FAST);
+JOB(fail_twice, fail_twice, .queue = "work", FAST);
+JOB(hang, hang, .queue = "work", .max_attempts = 1, .timeout = PRONG_MILLISECONDS(300));
+
+/* ---- the world ---- */
+
+static const struct prong_app app = {
+	.name = "fixture",
+	.version = "1",
+	.jobs = PRONG_JOBS(&count_job, &sleep_job, &sleep_other_job, &crash_job, &fail_job, &fail_twice_job, &hang_job),
+};
+
+static struct registry *make_registry(void)
+{
+	struct buffer mistakes = { 0 };
+	struct registry *registry = NULL;
+
+	if (registry_new(&app, PRONG_MODULES(&worker_builtin_module), &registry, &mistakes) < 0)
+		panic("%s", buffer_text(&mistakes));
+	buffer_free(&mistakes);
+	return registry;
+}
+
+void fixture_open(struct fixture *fixture, const char *const *options)
+{
+	static const char *const none[] = { NULL };
+	const size_t slots[PROCESS_CLASSES] = { [PROCESS_WORKER] = 2, [PROCESS_SCHEDULER] = 1 };
+
+	effects = mmap(NULL, sizeof(*effects), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (effects == MAP_FAILED)
+		panic("mmap: %m");
+	*fixture = (struct fixture){
+		.server = redis_server_new(options ? options : none),
+		.registry = make_registry(),
+		.scoreboard = scoreboard_new(slots),
+	};
+	fixture->settings = (struct settings){
+		.redis_url = redis_server_url(fixture->server),
+		.database_url = "postgresql://nobody@/nothing?host=/nowhere",
+		.database_connections = 1,
+		.database_transactions = 1,
+		.database_timeout = PRONG_SECONDS(1),
+		.job_concurrency = 100,
+		.max_requests = 10,
+		.password_hashes = 1,
+		.drain_timeout = PRONG_SECONDS(20),
+		.mail_from = "Prong <prong@localhost>",
+		.mail_dir = "/tmp",
+	};
+	fixture->runtime = runtime_new(&fixture->settings, fixture->registry, NULL, "test", -1, RUNTIME_REDIS);
+}
+
+void fixture_close(struct fixture *fixture)
+{
+	runtime_free(fixture->runtime);
+	registry_free(fixture->registry);
+	redis_server_free(fixture->server);
+	munmap(effects, sizeof(*effects));
+}
+
+static _Noreturn void be_child(struct fixture *fixture, process_main *main, size_t slot, int channel)
+{
+	static struct process process;
+
+	process = (struct process){
+		.class = slot < 2 ? PROCESS_WORKER : PROCESS_SCHEDULER,
+		.slot = slot,
+		.number = slot < 2 ? slot : 0,
+		.channel = channel,
+		.listener = -1,
+		.permits = -1,
+		.settings = &fixture->settings,
+		.registry = fixture->registry,
+		.scoreboard = fixture->scoreboard,
+	};
+	log_open("fixture", "child", PRONG_LOG_ERROR, false);
+	exit(main(&process));
+}
+
+pid_t fixture_start(struct fixture *fixture, process_main *main, size_t slot)
+{
+	int channel[2];
+	char byte = 0;
+	pid_t pid;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, channel) < 0)
+		panic("socketpair: %m");
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		panic("fork: %m");
+	if (pid == 0) {
+		close(channel[0]);
+		be_child(fixture, main, slot, channel[1]);
+	}
+	close(channel[1]);
+	if (read(channel[0], &byte, 1) != 1 || byte != 'R')
+		fprintf(stderr, "the process ended before it was ready\n");
+	return pid; /* the channel stays open: its end would tell the child that its master is gone */
+}
+
+int fixture_wait(struct fixture *fixture, pid_t pid, size_t slot)
+{
+	struct scoreboard_slot *place = &fixture->scoreboard->slots[slot];
+	int status = 0;
+
+	if (waitpid(pid, &status, 0) != pid)
+		panic("waitpid: %m");
+	atomic_store(&place->predecessor, atomic_load(&place->incarnation));
+	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+int fixture_terminate(struct fixture *fixture, pid_t pid, size_t slot)
+{
+	kill(pid, SIGTERM);
+	return fixture_wait(fixture, pid, slot);
+}
+
+int fixture_run(struct fixture *fixture, int (*function)(struct prong_ctx *ctx, void *argument), void *argument)
+{
+	return context_run(fixture->runtime, PRONG_SECONDS(30), function, argument);
+}
+
+struct enqueuing {
+	const struct prong_job *job;
+	struct work work;
+	int count;
+};
+
+static int enqueue(struct prong_ctx *ctx, void *argument)
+{
+	struct enqueuing *enqueuing = argument;
+	int r = 0;
+
+	for (int i = 0; i < enqueuing->count && r == 0; i++) {
+		snprintf(ctx->request_id, sizeof(ctx->request_id), "request-%d", enqueuing->work.number);
+		r = prong_job_enqueue(ctx, enqueuing->job, &enqueuing->work);
+		enqueuing->work.number++;
+	}
+	return r;
+}
+
+int fixture_enqueue(struct fixture *fixture, const struct prong_job *job, int number, int milliseconds)
+{
+	struct enqueuing enqueuing = { .job = job, .work = { number, milliseconds }, .count = 1 };
+
+	return fixture_run(fixture, enqueue, &enqueuing);
+}
+
+void fixture_enqueue_many(struct fixture *fixture, const struct prong_job *job, int n, int milliseconds)
+{
+	struct enqueuing enqueuing = { .job = job, .work = { 0, milliseconds }, .count = n };
+
+	CU_ASSERT(fixture_run(fixture, enqueue, &enqueuing) == 0);
+}
+
+struct asking {
+	const char *queue;
+	struct job_counts counts;
+	char *error;
+	int attempts;
+};
+
+static int ask_counts(struct prong_ctx *ctx, void *argument)
+{
+	struct asking *asking = argument;
+
+	return job_queue_counts(ctx->runtime->jobs, asking->queue, &asking->counts);
+}
+
+bool fixture_counts_are(struct fixture *fixture, const char *queue, uint64_t ready, uint64_t delayed, uint64_t inflight,
+			uint64_t dead)
+{
+	struct asking asking = { .queue = queue };
+	const uint64_t *states = asking.counts.states;
+
+	return fixture_run(fixture, ask_counts, &asking) == 0 && states[JOB_STATE_READY] == ready &&
+	       states[JOB_STATE_DELAYED] == delayed && states[JOB_STATE_INFLIGHT] == inflight &&
+	       states[JOB_STATE_DEAD] == dead;
+}
+
+static int ask_dead(struct prong_ctx *ctx, void *argument)
+{
+	struct asking *asking = argument;
+	struct job_listing *listings;
+	size_t n;
+	int r;
+
+	r = job_queue_list(ctx->runtime->jobs, asking->queue, JOB_STATE_DEAD, 1, &ctx->arena, &listings, &n);
+	if (r == 0 && n == 1) {
+		asking->error = duplicate(listings[0].error);
+		asking->attempts = listings[0].attempt;
+	}
+	return r;
+}
+
+char *fixture_dead_error(struct fixture *fixture, const char *queue, int *ret_attempts)
+{
+	struct asking asking = { .queue = queue };
+
+	fixture_run(fixture, ask_dead, &asking);
+	*ret_attempts = asking.attempts;
+	return asking.error;
+}

@@ -1,0 +1,351 @@
+#include <signal.h>
+
+#include "tests/unit/worker/fixture.h"
+#include "worker/worker.h"
+
+#define WORKER 0 /* slots */
+#define SECOND 1
+
+static bool exactly_once(int n)
+{
+	for (int i = 0; i < n; i++)
+		if (atomic_load(&effects->of[i]) != 1 || atomic_load(&effects->ended_of[i]) != 1)
+			return false;
+	return atomic_load(&effects->wrong_request_id) == 0;
+}
+
+static bool at_least_once(int n)
+{
+	for (int i = 0; i < n; i++)
+		if (atomic_load(&effects->ended_of[i]) < 1)
+			return false;
+	return true;
+}
+
+/* ---- the plain life ---- */
+
+TEST(worker, runs_each_job_once)
+{
+	struct fixture fixture;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	fixture_enqueue_many(&fixture, &count_job, 700, 0);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended) == 700));
+	/* and what comes while it waits for a token */
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 0)));
+	for (int i = 700; i < 720; i++) {
+		CU_ASSERT(fixture_enqueue(&fixture, &count_job, i, 0) == 0);
+		CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended) == i + 1));
+	}
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	CU_ASSERT(exactly_once(720));
+	CU_ASSERT(fixture_counts_are(&fixture, "work", 0, 0, 0, 0));
+	fixture_close(&fixture);
+}
+
+TEST(worker, two_share_a_queue)
+{
+	struct fixture fixture;
+	pid_t first, second;
+
+	fixture_open(&fixture, NULL);
+	fixture.settings.job_concurrency = 5;
+	first = fixture_start(&fixture, worker_main, WORKER);
+	second = fixture_start(&fixture, worker_main, SECOND);
+	fixture_enqueue_many(&fixture, &sleep_job, 200, 5);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended) == 200));
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, first, WORKER), 0);
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, second, SECOND), 0);
+	CU_ASSERT(exactly_once(200));
+	CU_ASSERT(fixture_counts_are(&fixture, "work", 0, 0, 0, 0));
+	fixture_close(&fixture);
+}
+
+TEST(worker, a_long_queue_does_not_shut_out_another)
+{
+	struct fixture fixture;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	fixture.settings.job_concurrency = 4;
+	fixture_enqueue_many(&fixture, &sleep_job, 2000, 20);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended) >= 4));
+	CU_ASSERT(fixture_enqueue(&fixture, &sleep_other_job, 4000, 0) == 0);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->other_ended) == 1));
+	CU_ASSERT(atomic_load(&effects->ended) < 2000);
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	fixture_close(&fixture);
+}
+
+/* ---- failing ---- */
+
+TEST(worker, retries_what_failed)
+{
+	struct fixture fixture;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(fixture_enqueue(&fixture, &fail_twice_job, 1, 0) == 0);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended) == 1));
+	CU_ASSERT_EQUAL(atomic_load(&effects->of[1]), 3);
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 0)));
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	fixture_close(&fixture);
+}
+
+TEST(worker, buries_what_failed_too_often)
+{
+	struct fixture fixture;
+	int attempts = 0;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(fixture_enqueue(&fixture, &fail_job, 1, 0) == 0);
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 1)));
+	_cleanup_(freep) char *error = fixture_dead_error(&fixture, "work", &attempts);
+	CU_ASSERT_EQUAL(attempts, 3);
+	CU_ASSERT(error && string_equal(error, "{\"code\":\"no_luck\",\"message\":\"Attempt 3 of \\\"fail\\\".\"}"));
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	fixture_close(&fixture);
+}
+
+TEST(worker, ends_a_job_at_its_timeout)
+{
+	struct fixture fixture;
+	int attempts = 0;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(fixture_enqueue(&fixture, &hang_job, 1, 0) == 0);
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 1)));
+	_cleanup_(freep) char *error = fixture_dead_error(&fixture, "work", &attempts);
+	CU_ASSERT(error && strstr(error, "\"timeout\""));
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	fixture_close(&fixture);
+}
+
+static int add_foreign(struct prong_ctx *ctx, void *payload)
+{
+	struct prong_job job = *(payload ? &count_job : &sleep_job);
+
+	if (!payload) {
+		job.name = "of_another_version";
+		payload = "{}";
+	}
+	return job_queue_add(ctx->runtime->jobs, &job, prong_uuid_make(), payload, strlen(payload), "", NULL);
+}
+
+TEST(worker, buries_what_it_cannot_understand_at_once)
+{
+	static const char *const payloads[] = { NULL, "", "{", "{\"number\":\"x\"}", "{\"number\":1,\"new\":2}" };
+	struct fixture fixture;
+	int attempts = 0;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	for (size_t i = 0; i < ARRAY_SIZE(payloads); i++) {
+		CU_ASSERT(fixture_run(&fixture, add_foreign, (void *)payloads[i]) == 0);
+		CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, i + 1)));
+		_cleanup_(freep) char *error = fixture_dead_error(&fixture, "work", &attempts);
+		CU_ASSERT_EQUAL(attempts, 1);
+		CU_ASSERT(error && strstr(error, payloads[i] ? "invalid_payload" : "unknown_job"));
+	}
+	CU_ASSERT_EQUAL(atomic_load(&effects->started), 0);
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	fixture_close(&fixture);
+}
+
+TEST(worker, enqueueing_is_refused_where_it_cannot_run)
+{
+	struct fixture fixture;
+	struct prong_job unknown = count_job;
+
+	unknown.name = "in_no_list";
+	fixture_open(&fixture, NULL);
+	CU_ASSERT(fixture_enqueue(&fixture, &unknown, 1, 0) < 0);
+	CU_ASSERT(fixture_enqueue(&fixture, &count_job, MAX_WORK, 0) == -EINVAL);
+	redis_server_kill(fixture.server);
+	CU_ASSERT(fixture_enqueue(&fixture, &count_job, 1, 0) == -EHOSTDOWN);
+	fixture_close(&fixture);
+}
+
+/* ---- dying ---- */
+
+TEST(worker, a_killed_workers_jobs_run_again_at_once)
+{
+	struct fixture fixture;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	fixture.settings.job_concurrency = 10;
+	fixture_enqueue_many(&fixture, &sleep_job, 30, 100);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->started) >= 15));
+	kill(pid, SIGKILL);
+	CU_ASSERT_EQUAL(fixture_wait(&fixture, pid, WORKER), -SIGKILL);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(EVENTUALLY(at_least_once(30)));
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 0)));
+	CU_ASSERT(atomic_load(&effects->started) <= 30 + 10); /* only what was in flight ran twice */
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	fixture_close(&fixture);
+}
+
+TEST(worker, a_job_that_kills_its_workers_is_buried)
+{
+	struct fixture fixture;
+	int attempts = 0;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	CU_ASSERT(fixture_enqueue(&fixture, &crash_job, 1, 0) == 0);
+	for (int i = 0; i < 2; i++) {
+		pid = fixture_start(&fixture, worker_main, WORKER);
+		CU_ASSERT_EQUAL(fixture_wait(&fixture, pid, WORKER), -SIGKILL);
+	}
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 1)));
+	_cleanup_(freep) char *error = fixture_dead_error(&fixture, "work", &attempts);
+	CU_ASSERT_EQUAL(attempts, 2);
+	CU_ASSERT(error && strstr(error, "worker_lost"));
+	CU_ASSERT_EQUAL(atomic_load(&effects->started), 2);
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	fixture_close(&fixture);
+}
+
+static int reclaim_first(struct prong_ctx *ctx, void *argument)
+{
+	struct fixture *fixture = argument;
+	size_t count = 0;
+	int r = job_queue_reclaim(ctx->runtime->jobs, "work", fixture->scoreboard->slots[WORKER].incarnation, &count);
+
+	return r < 0 ? r : (int)count;
+}
+
+TEST(worker, a_result_that_comes_too_late_is_refused)
+{
+	struct fixture fixture;
+	pid_t first, second;
+
+	fixture_open(&fixture, NULL);
+	first = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(fixture_enqueue(&fixture, &sleep_job, 1, 400) == 0);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->started) == 1));
+	kill(first, SIGSTOP);
+	CU_ASSERT_EQUAL(fixture_run(&fixture, reclaim_first, &fixture), 1); /* as if its lease had ended */
+	second = fixture_start(&fixture, worker_main, SECOND);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->started) == 2));
+	kill(first, SIGCONT);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended) == 2));
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 0)));
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, first, WORKER), 0);
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, second, SECOND), 0);
+	CU_ASSERT_EQUAL(atomic_load(&effects->started), 2);
+	fixture_close(&fixture);
+}
+
+/* ---- leaving ---- */
+
+TEST(worker, finishes_what_runs_before_it_leaves)
+{
+	struct fixture fixture;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	fixture.settings.job_concurrency = 2;
+	fixture_enqueue_many(&fixture, &sleep_job, 5, 300);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->started) == 2));
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	CU_ASSERT_EQUAL(atomic_load(&effects->started), atomic_load(&effects->ended));
+	CU_ASSERT(fixture_counts_are(&fixture, "work", 5 - (uint64_t)atomic_load(&effects->ended), 0, 0, 0));
+	fixture_close(&fixture);
+}
+
+static int read_attempts(struct prong_ctx *ctx, void *argument)
+{
+	_cleanup_(reply_freep) redisReply *reply = NULL;
+
+	(void)argument;
+	if (redis_commandf(ctx->runtime->redis, PRONG_SECONDS(5), &reply, "HVALS prong:{work#0}:attempts") < 0 ||
+	    reply->elements != 1)
+		return -EIO;
+	return atoi(reply->element[0]->str);
+}
+
+TEST(worker, gives_back_what_does_not_end)
+{
+	struct fixture fixture;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	fixture.settings.drain_timeout = PRONG_MILLISECONDS(100);
+	CU_ASSERT(fixture_enqueue(&fixture, &sleep_job, 1, 50000) == 0);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->started) == 1));
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	CU_ASSERT(fixture_counts_are(&fixture, "work", 1, 0, 0, 0));
+	CU_ASSERT_EQUAL(fixture_run(&fixture, read_attempts, NULL), 0); /* not counted */
+	fixture_close(&fixture);
+}
+
+/* ---- Redis ---- */
+
+TEST(worker, outlives_redis)
+{
+	struct fixture fixture;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	fixture.settings.job_concurrency = 10;
+	fixture_enqueue_many(&fixture, &sleep_job, 200, 10);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	for (int round = 0; round < 3; round++) {
+		CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended) >= 20 + 50 * round));
+		redis_server_kill(fixture.server);
+		usleep(200000); /* long enough for running jobs to end without it */
+		redis_server_launch(fixture.server);
+		redis_server_wait(fixture.server);
+	}
+	CU_ASSERT(EVENTUALLY(at_least_once(200)));
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 0)));
+	CU_ASSERT(atomic_load(&effects->started) <= 200 + 3 * 10);
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	fixture_close(&fixture);
+}
+
+TEST(worker, starts_and_leaves_without_redis)
+{
+	struct fixture fixture;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	redis_server_kill(fixture.server);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	redis_server_launch(fixture.server);
+	redis_server_wait(fixture.server);
+	CU_ASSERT(EVENTUALLY(fixture_enqueue(&fixture, &count_job, 1, 0) == 0));
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended) == 1));
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	fixture_close(&fixture);
+}
+
+TEST(worker, refuses_a_redis_that_throws_jobs_away)
+{
+	struct fixture fixture;
+	pid_t pid;
+
+	fixture_open(&fixture, (const char *const[]){ "--maxmemory-policy", "allkeys-lru", NULL });
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT_EQUAL(fixture_wait(&fixture, pid, WORKER), STATUS_CONFIGURATION);
+	fixture_close(&fixture);
+}
