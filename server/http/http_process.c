@@ -9,14 +9,25 @@
 
 #define FIRST_BACKOFF PRONG_MILLISECONDS(100)
 #define MAX_BACKOFF PRONG_SECONDS(5)
-#define KEYRING_TIMEOUT PRONG_SECONDS(10)
+#define KEYRING_TIMEOUT PRONG_SECONDS(2)
 
 struct http_process {
+	const struct process *process;
 	struct runtime *runtime;
 	struct http_server *server;
 	struct coroutine *keyring_loader; /* NULL once it has ended */
+	bool serving;
 	int status;
 };
+
+static void serve(struct http_process *http)
+{
+	if (http->serving)
+		return;
+	http->serving = true;
+	http_server_listen(http->server);
+	process_ready(http->process);
+}
 
 static int load_keyring_once(struct runtime *runtime)
 {
@@ -31,7 +42,10 @@ static int load_keyring_once(struct runtime *runtime)
 	return r;
 }
 
-/* Verifying tokens needs the keys; until PostgreSQL has given them, what needs a token is answered with 503. */
+/*
+ * Verifying tokens needs the keys, so the process serves once it has them, and none of its answers is wrong. Without
+ * PostgreSQL it serves all the same after one try: what needs no token works, what needs one is answered with 503.
+ */
 static void load_keyring(void *argument)
 {
 	struct http_process *http = argument;
@@ -40,7 +54,7 @@ static void load_keyring(void *argument)
 
 	for (;;) {
 		r = load_keyring_once(http->runtime);
-		if (r >= 0 || r == -ECANCELED)
+		if (r == -ECANCELED || coroutine_cancelled(coroutine_current()))
 			break;
 		if (r == -EBADMSG) {
 			log_error(
@@ -50,6 +64,9 @@ static void load_keyring(void *argument)
 			http_server_drain(http->server);
 			break;
 		}
+		serve(http);
+		if (r >= 0)
+			break;
 		log_debug("signing keys not loaded yet: %s", strerror(-r));
 		if (coroutine_sleep_until(monotonic_us() + backoff / 2 + (int64_t)(random_u64() % (uint64_t)backoff)) <
 		    0)
@@ -78,7 +95,7 @@ static unsigned parts_of(const struct registry *registry)
 int http_main(const struct process *process)
 {
 	_cleanup_(freep) char *name = format_text("%s http %zu", process->registry->app->name, process->number);
-	struct http_process http = { .status = STATUS_OK };
+	struct http_process http = { .process = process, .status = STATUS_OK };
 
 	http.runtime = runtime_new(process->settings, process->registry, process->scoreboard, name, process->permits,
 				   parts_of(process->registry));
@@ -86,10 +103,10 @@ int http_main(const struct process *process)
 	metrics_use_slot(process->slot);
 	http.server = http_server_new(http.runtime, process->listener);
 	process_attach(process, http.runtime->loop, drain, &http);
-	if (http.runtime->keyring && coroutine_start(http.runtime->loop, load_keyring, &http, &http.keyring_loader) < 0)
+	if (!http.runtime->keyring)
+		serve(&http);
+	else if (coroutine_start(http.runtime->loop, load_keyring, &http, &http.keyring_loader) < 0)
 		panic("no coroutine for loading the signing keys");
-	http_server_listen(http.server);
-	process_ready(process);
 
 	loop_run(http.runtime->loop);
 
