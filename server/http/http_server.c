@@ -116,6 +116,7 @@ static void cut_connections(struct http_server *server)
 {
 	struct http_connection *next;
 
+	server->cut = true;
 	log_warning("%zu connections are cut: DRAIN_TIMEOUT has passed", server->n_connections);
 	for (struct http_connection *connection = server->connections; connection; connection = next) {
 		next = connection->next;
@@ -131,7 +132,7 @@ static void on_drain(evutil_socket_t fd, short what, void *argument)
 
 	(void)fd;
 	(void)what;
-	if (server->n_connections && now >= server->drain_deadline)
+	if (server->n_connections && !server->cut && now >= server->drain_deadline)
 		cut_connections(server);
 	/* Handlers that were cut have a second to notice. */
 	if ((server->n_connections == 0 && loop_coroutines(loop) == 0) ||
