@@ -4,6 +4,7 @@
 #include "server/http/http_process.h"
 #include "server/routes/routes.h"
 #include "server/supervisor/composition.h"
+#include "server/supervisor/title.h"
 #include "worker/builtin.h"
 #include "worker/job_metrics.h"
 #include "worker/scheduler.h"
@@ -27,5 +28,6 @@ int prong_main(int argc, char *argv[], const struct prong_app *app)
 		.define_metrics = define_metrics,
 	};
 
+	title_init(argc, argv);
 	return cli_run(argc, argv, app, &composition);
 }

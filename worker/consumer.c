@@ -99,8 +99,7 @@ static void forget_verdicts(struct consumer *consumer, size_t count)
 	for (size_t i = 0; i < count; i++)
 		free(consumer->verdicts[i].error);
 	consumer->n_verdicts -= count;
-	if (consumer->n_verdicts)
-		memmove(consumer->verdicts, consumer->verdicts + count, consumer->n_verdicts * sizeof(*consumer->verdicts));
+	memmove(consumer->verdicts, consumer->verdicts + count, consumer->n_verdicts * sizeof(*consumer->verdicts));
 }
 
 static bool is_known(const struct consumer *consumer, const struct job_verdict *owned)

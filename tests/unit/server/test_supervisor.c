@@ -129,11 +129,6 @@ static void tree_start(struct tree *tree, process_main *worker)
 	}
 }
 
-static pid_t pid_of(const struct tree *tree, enum process_class class)
-{
-	return atomic_load(&tree->scoreboard->slots[tree->scoreboard->first[class]].pid);
-}
-
 /* Until a condition holds; a test fails when it never does. */
 #define WAIT_UNTIL(condition)                                      \
 	do {                                                       \
@@ -142,6 +137,15 @@ static pid_t pid_of(const struct tree *tree, enum process_class class)
 			poll(NULL, 0, 2);                          \
 		CU_ASSERT(condition);                              \
 	} while (0)
+
+/* A child may be ready before the master has noted its pid. */
+static pid_t pid_of(const struct tree *tree, enum process_class class)
+{
+	struct scoreboard_slot *slot = &tree->scoreboard->slots[tree->scoreboard->first[class]];
+
+	WAIT_UNTIL(atomic_load(&slot->pid) > 0);
+	return atomic_load(&slot->pid);
+}
 
 static int tree_status(struct tree *tree)
 {
