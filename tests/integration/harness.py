@@ -21,6 +21,7 @@ import json
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -33,6 +34,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = ROOT / os.environ.get("PRONG_BUILD_DIR", "build")
 DEADLINE = 30.0  # seconds: for anything that should happen soon, on a slow machine under a sanitizer
 PR_SET_PDEATHSIG = 1
+REPORT = re.compile(r"ERROR: \w+Sanitizer|runtime error:|\bbroken: ")  # of a crash, on standard error
 _libc = ctypes.CDLL(None)
 
 
@@ -449,7 +451,9 @@ class App:
         return found
 
     def stop(self):
-        """Ends it; returns the exit status of `serve`, None where it never ran."""
+        """Ends it; returns the exit status of `serve`, None where it never ran. Fails where it crashed underway."""
         status = self.process.stop() if self.process else None
         shutil.rmtree(self.folder, ignore_errors=True)
+        reports = [line for line in self.process.lines if REPORT.search(line)] if self.process else []
+        assert not reports, "\n".join(self.process.lines[-200:])
         return status
