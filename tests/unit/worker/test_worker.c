@@ -1,7 +1,9 @@
+#include <glob.h>
 #include <signal.h>
 
 #include "tests/unit/worker/fixture.h"
 #include "worker/worker.h"
+#include <prong/mail.h>
 
 #define WORKER 0 /* slots */
 #define SECOND 1
@@ -348,4 +350,45 @@ TEST(worker, refuses_a_redis_that_throws_jobs_away)
 	pid = fixture_start(&fixture, worker_main, WORKER);
 	CU_ASSERT_EQUAL(fixture_wait(&fixture, pid, WORKER), STATUS_CONFIGURATION);
 	fixture_close(&fixture);
+}
+
+/* ---- the built-in job ---- */
+
+static int send_mail(struct prong_ctx *ctx, void *argument)
+{
+	(void)argument;
+	if (prong_send_mail(ctx, &(struct prong_mail){ "a@b.org", "x\r\nBcc: c@d.org", "text" }) != -EINVAL ||
+	    prong_send_mail(ctx, &(struct prong_mail){ "nobody", "x", "text" }) != -EINVAL)
+		return -EIO;
+	return prong_send_mail(ctx, &(struct prong_mail){ "ada@example.com", "Welcome", "Hello" });
+}
+
+static bool holds_a_mail(const char *folder)
+{
+	glob_t found = { 0 };
+	_cleanup_(freep) char *pattern = format_text("%s/*.eml", folder);
+	bool holds = glob(pattern, 0, NULL, &found) == 0 && found.gl_pathc == 1;
+
+	globfree(&found);
+	return holds;
+}
+
+TEST(worker, delivers_mail)
+{
+	char folder[] = "/tmp/prong-mail-XXXXXX";
+	_cleanup_(freep) char *command = NULL;
+	struct fixture fixture;
+	pid_t pid;
+
+	CU_ASSERT_FATAL(mkdtemp(folder) != NULL);
+	fixture_open(&fixture, NULL);
+	fixture.settings.mail_dir = folder;
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT_EQUAL(fixture_run(&fixture, send_mail, NULL), 0);
+	CU_ASSERT(EVENTUALLY(holds_a_mail(folder)));
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "mail", 0, 0, 0, 0)));
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	fixture_close(&fixture);
+	command = format_text("rm -rf %s", folder);
+	CU_ASSERT_EQUAL(system(command), 0);
 }
