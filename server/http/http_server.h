@@ -37,7 +37,7 @@ struct http_server {
 	size_t n_connections, n_requests;
 	bool draining;
 	int64_t drain_deadline; /* monotonic µs; then connections are cut */
-	bool cut;
+	bool cut;		/* that has been done */
 
 	struct exchange *spare_exchanges;
 	size_t n_spare_exchanges;
