@@ -55,15 +55,15 @@ int prong_path_uuid(struct prong_ctx *ctx, const char *name, prong_uuid *ret_uui
 const char *prong_header(const struct prong_ctx *ctx, const char *name);
 
 /*
- * Adds a header to the reply that is made next. Both are copied. Values with control characters abort: validate what users
- * sent. Content-Type, Date, X-Request-Id and what frames the reply are the library's and abort too. Cache-Control is
- * no-store unless set; failures are never cacheable.
+ * Adds a header to the reply that is made next. Both are copied. Values with control characters abort: validate what
+ * users sent. Content-Type, Date, X-Request-Id and what frames the reply are the library's and abort too. Cache-Control
+ * is no-store unless set; failures are never cacheable.
  */
 void prong_set_header(struct prong_ctx *ctx, const char *name, const char *value);
 
 /*
- * Replies with one record as JSON. Returns 0. Write-only fields are left out. A reply is sent once the handler returns: a
- * second one replaces it, and so does the failure where the handler returns a negative value.
+ * Replies with one record as JSON. Returns 0. Write-only fields are left out. A reply is sent once the handler returns:
+ * a second one replaces it, and so does the failure where the handler returns a negative value.
  */
 #define prong_reply(ctx, status, type, record) \
 	prong_reply_record((ctx), (status), &type##_schema, (const struct type *){ (record) })
