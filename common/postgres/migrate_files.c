@@ -193,6 +193,14 @@ static void gather_file(struct gathering *gathering, const char *path, const str
 		 arena_strdup(gathering->arena, sql));
 }
 
+/* Folders beside the files are nobody's mistake: modules keep their migrations in some. */
+static bool is_folder(const char *path)
+{
+	struct stat info;
+
+	return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
 static void gather_folder(struct gathering *gathering, const char *folder)
 {
 	struct dirent **entries;
@@ -209,7 +217,7 @@ static void gather_folder(struct gathering *gathering, const char *folder)
 
 		if (parse_file_name(entries[i]->d_name, &name))
 			gather_file(gathering, path, &name);
-		else if (entries[i]->d_name[0] != '.' && !ends_with(entries[i]->d_name, ".md"))
+		else if (entries[i]->d_name[0] != '.' && !ends_with(entries[i]->d_name, ".md") && !is_folder(path))
 			buffer_add_format(gathering->mistakes,
 					  "%s: is no migration. Their names are NNNN_name.up.sql and "
 					  "NNNN_name.down.sql, the name of lower-case letters, digits and '_'\n",
