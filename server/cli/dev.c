@@ -12,7 +12,6 @@
 struct dev {
 	struct invocation *invocation;
 	int lock;
-	bool first; /* the secret or the database is new */
 	struct dev_postgres postgres;
 	struct dev_redis redis;
 };
@@ -129,7 +128,7 @@ static int start_services(struct dev *dev, char **ret_secret)
 	int status = STATUS_OK;
 
 	if (!invocation->settings->secret)
-		status = dev_secret(invocation, ret_secret, &dev->first);
+		status = dev_secret(invocation, ret_secret);
 	if (!status && !invocation->settings->database_url) {
 		status = dev_postgres_start(&dev->postgres, invocation);
 		if (!status)
@@ -140,7 +139,6 @@ static int start_services(struct dev *dev, char **ret_secret)
 		if (!status)
 			printf("Redis       %s\n            log %s\n", dev->redis.url, dev->redis.service.log);
 	}
-	dev->first |= dev->postgres.made;
 	fflush(stdout);
 	return status;
 }
@@ -157,7 +155,7 @@ static void say_what_to_try(const struct dev *dev)
 	const struct settings *settings = dev->invocation->settings;
 
 	printf("Mails       %s\n", settings->smtp_url ? "by SMTP_URL" : settings->mail_dir);
-	if (dev->first && settings->port && registry_module(dev->invocation->registry, ACCOUNTS_MODULE))
+	if (settings->port && registry_module(dev->invocation->registry, ACCOUNTS_MODULE))
 		printf("\nWhen it is ready, sign up:\n\n"
 		       "  curl -i %s/v1/accounts -H 'content-type: application/json' \\\n"
 		       "    -d '{\"email\":\"ada@example.com\",\"password\":\"correct horse battery\"}'\n\n",

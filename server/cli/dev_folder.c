@@ -60,7 +60,7 @@ static int write_whole(const char *path, const char *text)
 	return 0;
 }
 
-int dev_secret(const struct invocation *invocation, char **ret_secret, bool *ret_made)
+int dev_secret(const struct invocation *invocation, char **ret_secret)
 {
 	unsigned char random[SECRET_BYTES];
 	char text[2 * SECRET_BYTES + 1];
@@ -68,7 +68,6 @@ int dev_secret(const struct invocation *invocation, char **ret_secret, bool *ret
 	size_t size;
 	int r;
 
-	*ret_made = false;
 	r = file_read(SECRET_FILE, MAX_SECRET_SIZE, &secret, &size);
 	if (r == 0) {
 		while (size && secret[size - 1] == '\n')
@@ -95,7 +94,6 @@ int dev_secret(const struct invocation *invocation, char **ret_secret, bool *ret
 		return command_error(invocation, STATUS_CONFIGURATION, "%s cannot be written: %s", SECRET_FILE,
 				     strerror(-r));
 	*ret_secret = duplicate(text);
-	*ret_made = true;
 	return STATUS_OK;
 }
 

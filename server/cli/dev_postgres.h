@@ -14,7 +14,6 @@ struct dev_postgres {
 	char *bin;   /* the folder of its programs */
 	int version; /* 15; 0: unknown */
 	char *url;
-	bool made; /* the data is new */
 };
 
 /*

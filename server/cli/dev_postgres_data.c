@@ -224,7 +224,6 @@ static int make_data(struct dev_postgres *postgres, const struct invocation *inv
 				       strerror(errno));
 	if (status)
 		remove_tree(temporary);
-	postgres->made = status == STATUS_OK;
 	return status;
 }
 
