@@ -45,20 +45,20 @@ local function finish(first, last)
 	end
 end
 
+-- While a job is in flight its member counts the attempts; the hash is for those that wait after one.
 local function judge(member, outcome, delay, message)
+	local id, attempt = string.match(member, '^([^#]*)#(%d+)#')
 	if redis.call('ZREM', inflight, member) == 0 then
 		refused = refused + 1
-		return
-	end
-	local id = id_of(member)
-	if outcome == 'retry' then
+	elseif outcome == 'return' then
+		redis.call('LPUSH', ready, id)
+	elseif outcome == 'retry' then
+		redis.call('HSET', attempts, id, attempt)
 		redis.call('ZADD', delayed, integer(now + delay), id)
 		redis.call('HSET', failure, id, message)
-	elseif outcome == 'dead' then
-		bury(id, message)
 	else
-		redis.call('HINCRBY', attempts, id, -1)
-		redis.call('LPUSH', ready, id)
+		redis.call('HSET', attempts, id, attempt)
+		bury(id, message)
 	end
 end
 
@@ -83,6 +83,7 @@ local function reap()
 		local id, attempt = string.match(member, '^([^#]*)#(%d+)#')
 		local record = redis.call('HGET', body, id)
 		redis.call('ZREM', inflight, member)
+		redis.call('HSET', attempts, id, attempt)
 		if not record then
 			redis.call('HDEL', attempts, id)
 		elseif tonumber(attempt) >= max_attempts(record) then
@@ -100,15 +101,13 @@ local function take(result)
 	end
 	local records = redis.call('HMGET', body, unpack(ids))
 	local begun = redis.call('HMGET', attempts, unpack(ids))
-	local leases, counts = {}, {}
+	local leases = {}
 	local deadline = integer(now + lease)
 	for i, id in ipairs(ids) do
 		if records[i] then
 			local attempt = integer((begun[i] or 0) + 1)
 			leases[#leases + 1] = deadline
 			leases[#leases + 1] = id .. '#' .. attempt .. '#' .. owner
-			counts[#counts + 1] = id
-			counts[#counts + 1] = attempt
 			result[#result + 1] = id
 			result[#result + 1] = attempt
 			result[#result + 1] = records[i]
@@ -116,7 +115,6 @@ local function take(result)
 	end
 	if #leases > 0 then
 		redis.call('ZADD', inflight, unpack(leases))
-		redis.call('HSET', attempts, unpack(counts))
 	end
 end
 

@@ -1,5 +1,4 @@
 /* The consumers' half of the job queue. */
-#include <inttypes.h>
 #include <stdio.h>
 
 #include "common/jobs/job_shard.h"
@@ -33,7 +32,7 @@ static size_t write_exchange(const struct job_shard *shard, struct arena *arena,
 
 	for (size_t i = 0; i < JOB_KEYS; i++)
 		words[i] = shard->keys[i];
-	words[JOB_KEYS] = arena_format(arena, "%016" PRIx64, exchange->owner);
+	words[JOB_KEYS] = arena_format(arena, JOB_OWNER_FORMAT, exchange->owner);
 	words[JOB_KEYS + 1] = integer_text(arena, exchange->lease ? exchange->lease : JOB_LEASE);
 	words[JOB_KEYS + 2] = integer_text(arena, (int64_t)exchange->fetch);
 	n++; /* how many are done is known after them */
@@ -183,7 +182,7 @@ int job_queue_owned(struct job_queue *queue, const char *name, uint64_t owner, s
 {
 	const struct job_shard *shard = job_shard_of(queue, name);
 	_cleanup_(reply_freep) redisReply *reply = NULL;
-	const char *words[] = { shard->keys[JOB_KEY_INFLIGHT], arena_format(arena, "%016" PRIx64, owner) };
+	const char *words[] = { shard->keys[JOB_KEY_INFLIGHT], arena_format(arena, JOB_OWNER_FORMAT, owner) };
 	struct job_verdict *owned;
 	int r;
 

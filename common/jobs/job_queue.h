@@ -8,7 +8,7 @@
  *     prong:{Q#0}:ready:0   list   ids that may run now; the suffix is a priority
  *     prong:{Q#0}:delayed   zset   id by the time it may run (µs)
  *     prong:{Q#0}:inflight  zset   "id#attempt#owner" by its lease's deadline (µs): membership, lease and fence in one
- *     prong:{Q#0}:attempts  hash   id → attempts begun
+ *     prong:{Q#0}:attempts  hash   id → attempts begun, of those that wait after one
  *     prong:{Q#0}:error     hash   id → what the last failed attempt said
  *     prong:{Q#0}:dead      zset   id by the time it was buried (µs)
  *     prong:{Q#0}:wake      list   at most one token; consumers block on it

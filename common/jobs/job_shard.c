@@ -1,6 +1,5 @@
 #include "common/jobs/job_shard.h"
 
-#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdio.h>
 
@@ -27,7 +26,7 @@ const struct job_shard *job_shard_of(const struct job_queue *queue, const char *
 
 void job_member_format(const char *id, int attempt, uint64_t owner, char member[JOB_MEMBER_SIZE])
 {
-	snprintf(member, JOB_MEMBER_SIZE, "%s#%d#%016" PRIx64, id, attempt, owner);
+	snprintf(member, JOB_MEMBER_SIZE, "%s#%d#" JOB_OWNER_FORMAT, id, attempt, owner);
 }
 
 int job_member_parse(const char *member, struct job_verdict *ret_verdict)

@@ -2,6 +2,8 @@
 #ifndef JOB_SHARD_H
 #define JOB_SHARD_H
 
+#include <inttypes.h>
+
 #include "common/buffer.h"
 #include "common/jobs/job_queue.h"
 
@@ -38,8 +40,12 @@ const struct job_shard *job_shard_of(const struct job_queue *queue, const char *
 /* The key as malloc'ed text. */
 char *job_key(const char *queue, enum job_key key);
 
-/* "id#attempt#owner" in the in-flight set. */
-#define JOB_MEMBER_SIZE 72
+/*
+ * "id#attempt#owner" in the in-flight set. The owner is padded so that members are longer than Redis' limit for compact
+ * sets (zset-max-listpack-value, 64): those are searched from end to end.
+ */
+#define JOB_MEMBER_SIZE 88
+#define JOB_OWNER_FORMAT "%032" PRIx64
 void job_member_format(const char *id, int attempt, uint64_t owner, char member[JOB_MEMBER_SIZE]);
 
 /* -EIO unless the member is well formed. */

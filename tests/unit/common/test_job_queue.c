@@ -143,7 +143,9 @@ static void runs_and_is_done(struct scene *scene)
 	prong_uuid id = add(scene);
 	char text[PRONG_UUID_TEXT_SIZE];
 	struct job_exchange_result result;
+	struct job_listing *listings = NULL;
 	struct delivery *delivery;
+	size_t count = 0;
 
 	CU_ASSERT(counts_are(scene, 1, 0, 0, 0));
 	result = fetch(scene, 10);
@@ -161,6 +163,8 @@ static void runs_and_is_done(struct scene *scene)
 	CU_ASSERT(delivery->enqueued_at.us <= result.now.us && result.now.us - delivery->enqueued_at.us < 60000000);
 	CU_ASSERT(result.next > PRONG_SECONDS(29) && result.next <= JOB_LEASE);
 	CU_ASSERT(counts_are(scene, 0, 0, 1, 0));
+	CU_ASSERT(job_queue_list(scene->queue, "model", JOB_STATE_INFLIGHT, 10, &scene->arena, &listings, &count) == 0);
+	CU_ASSERT(count == 1 && string_equal(listings[0].id, text) && listings[0].attempt == 1);
 	CU_ASSERT_EQUAL(fetch(scene, 10).n_deliveries, 0);
 
 	result = judge(scene, delivery, JOB_DONE, 0);

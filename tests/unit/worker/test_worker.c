@@ -276,10 +276,9 @@ static int read_attempts(struct prong_ctx *ctx, void *argument)
 	_cleanup_(reply_freep) redisReply *reply = NULL;
 
 	(void)argument;
-	if (redis_commandf(ctx->runtime->redis, PRONG_SECONDS(5), &reply, "HVALS prong:{work#0}:attempts") < 0 ||
-	    reply->elements != 1)
+	if (redis_commandf(ctx->runtime->redis, PRONG_SECONDS(5), &reply, "HLEN prong:{work#0}:attempts") < 0)
 		return -EIO;
-	return atoi(reply->element[0]->str);
+	return (int)reply->integer;
 }
 
 TEST(worker, gives_back_what_does_not_end)
