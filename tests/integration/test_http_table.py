@@ -4,7 +4,8 @@ Each case is sent three ways: whole, one byte at a time, and with a valid reques
 what it executes, so that a case shows not only its answer but that nothing else ran: after an answer that closes the
 connection, the request behind must not.
 """
-import json
+import os
+import pathlib
 import re
 import unittest
 
@@ -530,6 +531,23 @@ class TableTest(unittest.TestCase):
         errors = self.app.post("/v1/echo", {"small": 1000, "colour": "blue", "other": 1}).json()["errors"]
         self.assertEqual({error["pointer"] for error in errors}, {"/text", "/small", "/colour", "/other"})
         self.assertTrue(all(error["code"] and error["detail"] for error in errors))
+
+    @unittest.skipUnless("PRONG_TEST_CORPORA" in os.environ, "PRONG_TEST_CORPORA names no folder")
+    def test_json_corpus(self):
+        """JSONTestSuite: n_ is malformed, y_ well-formed, i_ either; what is well-formed does not fit the schema."""
+        files = sorted(pathlib.Path(os.environ["PRONG_TEST_CORPORA"], "json", "test_parsing").glob("*.json"))
+        self.assertGreater(len(files), 0)
+        for file in files:
+            body = file.read_bytes()
+            with self.subTest(file.name), self.app.connect() as connection:
+                if len(body) > MAX_BODY:
+                    expected = (413,)
+                elif file.name == "y_object_duplicated_key.json" or file.name == "y_object_duplicated_key_and_value.json":
+                    expected = (400,)  # RFC 7493
+                else:
+                    expected = {"n": (400,), "y": (422,), "i": (400, 422)}[file.name[0]]
+                connection.send(with_json(body))
+                self.assertIn(connection.read_response().status, expected)
 
     def test_every_kind_comes_back(self):
         sample = {
