@@ -96,6 +96,8 @@ void consumer_give(struct consumer *consumer, const struct job_verdict *verdict,
 
 static void forget_verdicts(struct consumer *consumer, size_t count)
 {
+	if (!count)
+		return; /* there may be no array yet */
 	for (size_t i = 0; i < count; i++)
 		free(consumer->verdicts[i].error);
 	consumer->n_verdicts -= count;
