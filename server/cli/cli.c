@@ -22,7 +22,8 @@ static const struct command *find_command(const char *name)
 
 /* ---- messages ---- */
 
-static void say(const struct invocation *invocation, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void say(const struct invocation *invocation, const char *format,
+						      va_list arguments)
 {
 	_cleanup_(freep) char *text = NULL;
 

@@ -13,8 +13,8 @@
         def test_live(self):
             self.assertEqual(self.app.get("/health/live").status, 200)
 
-Everything waits for a condition until a deadline, never for a fixed time. What is started is stopped by its process id, and
-ends by itself should the test die.
+Everything waits for a condition until a deadline, never for a fixed time. What is started is stopped by its process id,
+and ends by itself should the test die.
 """
 import ctypes
 import json
@@ -375,7 +375,8 @@ class App:
         self.environment = {name: os.environ[name] for name in ("PATH", "HOME", "ASAN_OPTIONS", "UBSAN_OPTIONS")
                             if name in os.environ}
         self.environment |= {"PRONG_ENV": "development", "HOST": "127.0.0.1", "LOG_FORMAT": "json",
-                             "PRONG_SECRET": "a secret of the tests, 32 bytes or more", "MAIL_DIR": f"{self.folder}/mail"}
+                             "PRONG_SECRET": "a secret of the tests, 32 bytes or more",
+                             "MAIL_DIR": f"{self.folder}/mail"}
         if services:
             self.environment |= {"DATABASE_URL": services.database_url, "REDIS_URL": services.redis_url}
         self.environment |= {name: str(value) for name, value in settings.items()}
