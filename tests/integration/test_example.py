@@ -33,9 +33,9 @@ class Example(unittest.TestCase):
         cls.services = Services()
         cls.addClassCleanup(cls.services.stop)
 
-    def pkg_config(self, *arguments):
+    def pkg_config(self, package):
         path = f"{self.library}/pkgconfig"
-        return run("pkg-config", *arguments, "prong", env=os.environ | {"PKG_CONFIG_PATH": path}).split()
+        return run("pkg-config", "--cflags", "--libs", package, env=os.environ | {"PKG_CONFIG_PATH": path}).split()
 
     def serve(self, program):
         app = App(program, self.services, MIGRATIONS_DIR=self.folder / "notes" / "migrations", LD_LIBRARY_PATH=self.library)
@@ -68,14 +68,15 @@ class Example(unittest.TestCase):
         self.use(self.serve(build / "notes"), "cmake@example.com")
 
     def test_built_by_pkg_config_against_the_static_library(self):
-        flags = self.pkg_config("--cflags", "--static", "--libs")
-        static = ["-Wl,-Bstatic" if flag == "-lprong" else flag for flag in flags]
-        at = static.index("-Wl,-Bstatic")
-        static[at:at + 1] = ["-Wl,-Bstatic", "-lprong", "-Wl,-Bdynamic"]
         program = self.folder / "notes-static"
-        run("cc", *FLAGS, self.folder / "notes" / "notes.c", "-o", program, *static)
+        run("cc", *FLAGS, self.folder / "notes" / "notes.c", "-o", program, *self.pkg_config("prong-static"))
         self.assertNotIn("libprong", run("ldd", program))
         self.use(self.serve(program), "static@example.com")
+
+    def test_built_by_pkg_config_against_the_shared_library(self):
+        program = self.folder / "notes-shared"
+        run("cc", *FLAGS, self.folder / "notes" / "notes.c", "-o", program, *self.pkg_config("prong"))
+        self.assertIn("libprong", run("ldd", program, env=os.environ | {"LD_LIBRARY_PATH": str(self.library)}))
 
     def test_the_libraries_show_only_the_public_names(self):
         for library, options in (("libprong.so", ["-D"]), ("libprong.a", ["-g"])):
