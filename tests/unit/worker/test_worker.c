@@ -322,6 +322,26 @@ TEST(worker, outlives_redis)
 	fixture_close(&fixture);
 }
 
+TEST(worker, outlives_a_silent_redis)
+{
+	struct fixture fixture;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	fixture.settings.job_concurrency = 10;
+	fixture_enqueue_many(&fixture, &sleep_job, 200, 10);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended) >= 50));
+	redis_server_signal(fixture.server, SIGSTOP);
+	usleep(5000000); /* longer than the worker takes it for alive */
+	redis_server_signal(fixture.server, SIGCONT);
+	CU_ASSERT(EVENTUALLY(at_least_once(200)));
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 0)));
+	CU_ASSERT(atomic_load(&effects->started) <= 200 + 10);
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	fixture_close(&fixture);
+}
+
 TEST(worker, starts_and_leaves_without_redis)
 {
 	struct fixture fixture;
