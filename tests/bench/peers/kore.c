@@ -1,6 +1,7 @@
 /* Kore's handler for GET /json; built into a module that its server loads. */
-#include <kore/http.h>
 #include <kore/kore.h>
+
+#include <kore/http.h> /* needs what kore.h includes */
 
 int json(struct http_request *request);
 
