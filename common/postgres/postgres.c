@@ -66,7 +66,10 @@ int postgres_check_url(const char *url, char **ret_reason)
 	PQconninfoOption *options = PQconninfoParse(url, &message);
 
 	if (!options) {
-		reason = without_quotation(message ? message : "out of memory");
+		reason = strchr(url, '=') || strstr(url, "://")
+				 ? without_quotation(message ? message : "out of memory")
+				 : duplicate("it is neither postgresql://user:password@host/database nor keyword=value "
+					     "pairs");
 		PQfreemem(message);
 	} else {
 		reason = wrong_option(options);
