@@ -41,7 +41,11 @@ static void become_postgres(void)
 static pid_t spawn(char *const arguments[], bool as_postgres)
 {
 	_cleanup_(freep) char *log = format_text("%s/log", folder);
-	pid_t parent = getpid(), pid = fork();
+	pid_t parent = getpid(), pid;
+
+	/* Or the child would write it, too. */
+	fflush(NULL);
+	pid = fork();
 
 	if (pid < 0)
 		panic("fork: %m");

@@ -129,9 +129,11 @@ TEST(postgres_faults, a_stopped_server_is_found_again)
 	CU_ASSERT_EQUAL(fixture_run(&fixture, select_one, NULL), 1);
 	CU_ASSERT_EQUAL(fixture_run(&fixture, transaction, NULL), 0);
 	server_stop(SERVER_POSTGRES);
+	/* The first may still be sent where nobody listens any more, the second waits for a connection. */
+	CU_ASSERT_EQUAL(fixture_run(&fixture, select_one, NULL), -EHOSTDOWN);
 	CU_ASSERT_EQUAL(fixture_run(&fixture, select_one, NULL), -EHOSTDOWN);
 	CU_ASSERT_EQUAL(fixture_run(&fixture, transaction, NULL), -EHOSTDOWN);
-	CU_ASSERT_PTR_NOT_NULL(strstr(postgres_last_error(fixture.runtime.postgres), "No such file or directory"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(postgres_last_error(fixture.runtime.postgres), ".s.PGSQL."));
 	CU_ASSERT_PTR_NULL(strchr(postgres_last_error(fixture.runtime.postgres), '\n'));
 	server_start(SERVER_POSTGRES);
 	expect_recovery(&fixture, select_one, 1);
