@@ -138,7 +138,7 @@ def _postgres_programs():
 class Services:
     """A PostgreSQL and a Redis of this test's own, on Unix sockets in a temporary folder."""
 
-    def __init__(self, postgres=True, redis=True, redis_arguments=(), tcp=False):
+    def __init__(self, redis_arguments=(), tcp=False):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="prong-test-"))
         self.folder.chmod(0o755)  # PostgreSQL's account passes through
         self._user = {}
@@ -147,11 +147,9 @@ class Services:
         self._redis_arguments = redis_arguments
         self._tcp_port = free_port() if tcp else None
         try:
-            if postgres:
-                self._make_database()
-                self.start_postgres()
-            if redis:
-                self.start_redis()
+            self._make_database()
+            self.start_postgres()
+            self.start_redis()
         except BaseException:
             self.stop()
             raise

@@ -553,8 +553,8 @@ class TableTest(unittest.TestCase):
 
     def test_every_kind_comes_back(self):
         sample = {
-            "flag": True, "small": -100, "large": 9007199254740993, "real": 0.1, "colour": "green", "email": "ada@a.example",
-            "text": "naïve \"\\/\u2028 'DROP TABLE\n", "id": "018f4e2a-1b2c-7def-8000-000000000001",
+            "flag": True, "small": -100, "large": 9007199254740993, "real": 0.1, "colour": "green",
+            "email": "ada@a.example", "text": "naïve \"\\/\u2028 'DROP TABLE\n", "id": "018f4e2a-1b2c-7def-8000-000000000001",
             "at": "2026-01-31T23:59:59.123456Z", "extra": {"a": [1, None, {"b": "c"}]},
             "part": {"name": "p", "count": 3}, "tags": ["x", ""],
             "parts": [{"name": "1", "count": 1}, {"name": "2", "count": 2}], "maybe_flag": False, "maybe_small": 0,
@@ -757,7 +757,7 @@ class DeadlineTest(unittest.TestCase):
         for start in (b"GET /v1/items/1 HTTP/1.1\r\n" + HOST + b"A: ", b"G", b"\r\nGET /"):
             with self.subTest(start), self.app.connect() as connection:
                 response = self.drip(connection, start, b"a")
-                self.assertIn(response.status, (408, 501) if start == b"G" else (408,), response)
+                self.assertEqual(response.status, 408, response)
                 self.assertTrue(connection.is_ended())
 
     def test_silent_head(self):
