@@ -198,7 +198,7 @@ class Services:
     def _redis_answers(self):
         try:
             return self.redis_command("PING") == "PONG"
-        except OSError:
+        except (OSError, RuntimeError):  # not there, or LOADING
             return False
 
     @staticmethod

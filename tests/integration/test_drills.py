@@ -23,7 +23,7 @@ class Ledger:
         self.acknowledged, self.refused, self.broken, self.wrong = [], [], [], []
         self.slowest = 0.0
         self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=self._run) for _ in range(clients)]
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(clients)]
         for thread in self._threads:
             thread.start()
 
