@@ -8,6 +8,7 @@
 #define TICK PRONG_MILLISECONDS(100)
 #define STALLED PRONG_MILLISECONDS(50)
 #define OVERDUE PRONG_SECONDS(1)
+#define CROWDED 4 /* statements of a connection, while others can still be made */
 #define WAIT_FOR_CONNECTION PRONG_SECONDS(1)
 #define MIN_BACKOFF PRONG_MILLISECONDS(50)
 #define MAX_BACKOFF PRONG_SECONDS(2)
@@ -56,9 +57,19 @@ static void give_to_waiters(struct pool *pool, struct postgres_connection *conne
 	}
 }
 
+static size_t count_state(const struct pool *pool, enum connection_state state)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < pool->limit; i++)
+		count += pool->connections[i].state == state;
+	return count;
+}
+
 static void dial_failed(struct postgres_connection *connection, const char *error)
 {
-	struct postgres *postgres = connection->pool->postgres;
+	struct pool *pool = connection->pool;
+	struct postgres *postgres = pool->postgres;
 
 	connection->dial = NULL;
 	connection->state = CONNECTION_CLOSED;
@@ -68,6 +79,9 @@ static void dial_failed(struct postgres_connection *connection, const char *erro
 		log_warning("PostgreSQL: cannot connect: %s", error);
 	postgres->down = true;
 	back_off(postgres);
+	/* Who hoped for one more connection does with those that are there. */
+	if (pool->shared && count_state(pool, CONNECTION_READY) > 0)
+		give_to_waiters(pool, connection);
 }
 
 static void dial_ended(void *argument, PGconn *pg, const char *error)
@@ -105,15 +119,6 @@ static void dial(struct postgres_connection *connection)
 	if (!connection->dial)
 		dial_failed(connection, "no thread or file descriptor is left to connect with");
 	pool_watch(postgres);
-}
-
-static size_t count_state(const struct pool *pool, enum connection_state state)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < pool->limit; i++)
-		count += pool->connections[i].state == state;
-	return count;
 }
 
 static size_t count_waiters(const struct pool *pool)
@@ -203,6 +208,12 @@ static bool is_stalled(const struct postgres_connection *connection, int64_t now
 	return connection->n_statements > 0 && now - connection->head_since > STALLED;
 }
 
+/* A burst into a pool that is still growing shall be spread over what it will be, not queue on its first connection. */
+static bool is_crowded(const struct postgres_connection *connection, int64_t now)
+{
+	return connection->n_statements >= CROWDED || is_stalled(connection, now);
+}
+
 static struct postgres_connection *least_loaded(struct pool *pool, int64_t now)
 {
 	struct postgres_connection *best = NULL;
@@ -236,7 +247,7 @@ int pool_choose(struct postgres *postgres, int64_t deadline, struct postgres_con
 
 	for (;;) {
 		connection = least_loaded(pool, now);
-		if (connection && (r < 0 || !is_stalled(connection, now) || !can_grow(pool, now)))
+		if (connection && (r < 0 || !is_crowded(connection, now) || !can_grow(pool, now)))
 			break;
 		if (r < 0)
 			return r;
