@@ -1,7 +1,6 @@
 /*
- * Files of KEY=VALUE lines, as `.env`: `export` before the key, '#' comments, 'literal' and "quoted" values (with \n \t
- * \"
- * \\ \$) are understood; nothing is expanded. A quoted value stands on one line.
+ * Files of KEY=VALUE lines, as `.env`: `export` before the key, '#' comments, 'literal' and "quoted" values are
+ * understood, in the latter \n \t \" \\ \$; nothing is expanded. A quoted value stands on one line.
  */
 #ifndef ENV_FILE_H
 #define ENV_FILE_H

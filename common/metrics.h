@@ -1,5 +1,5 @@
 /*
- * Metrics: counters, gauges and histograms that live in the scoreboard, one block per slot with one writer, and are
+ * Metrics: counters, gauges and histograms in shared memory, one block per slot of the scoreboard with one writer,
  * summed over all slots when read. Defined in the master before it forks, so that every process has the same layout;
  * a slot's counts survive its process and go on with the successor, while its gauges begin at 0 again. Updates are
  * plain stores of one writer; in a process that uses no slot they do nothing.

@@ -13,12 +13,14 @@
  *     -ENOENT      prong_query_one: no row (404)
  *     -EEXIST      unique or exclusion constraint (409)
  *     -EINVAL      the server refuses a value: out of range, malformed, check, not-null or foreign key constraint (422)
- *     -EAGAIN      serialization failure, deadlock, or a lock not free in time (outside transactions: one second): run
- * it again (503 + Retry-After) -EHOSTDOWN   the server cannot be reached, or no connection came free in time (503 +
- * Retry-After). The statement may have been executed if the connection was lost after it was sent. -ETIMEDOUT   the
- * context's deadline or the setting DATABASE_TIMEOUT passed; the server ends the statement (504) -ECANCELED   the
- * client has gone or the job was cancelled -EIO         any other error: wrong SQL, missing table (500, details only in
- * the log)
+ *     -EAGAIN      serialization failure, deadlock, or a lock not free in time (outside transactions: one second):
+ *                  run it again (503 + Retry-After)
+ *     -EHOSTDOWN   the server cannot be reached, or no connection came free in time (503 + Retry-After). The
+ *                  statement may have been executed if the connection was lost after it was sent.
+ *     -ETIMEDOUT   the context's deadline passed, or outside transactions the setting DATABASE_TIMEOUT; the server
+ *                  ends the statement (504)
+ *     -ECANCELED   the client has gone or the job was cancelled
+ *     -EIO         any other error: wrong SQL, missing table (500, details only in the log)
  */
 #ifndef PRONG_DATABASE_H
 #define PRONG_DATABASE_H

@@ -12,7 +12,7 @@
 
 #define MAX_SPARE_EXCHANGES 64
 #define MAX_KEPT_BUFFER ((size_t)256 * 1024)
-#define STATUS_CLIENT_GONE 499 /* nginx's, in logs and metrics; nobody is left to receive it */
+#define STATUS_CLIENT_GONE 499 /* nginx's, in the log; nobody is left to receive it */
 
 struct exchange *exchange_take(struct http_server *server, struct http_connection *connection)
 {
