@@ -6,6 +6,8 @@
 #include "common/postgres/error.h"
 #include "common/postgres/pool.h"
 
+#define MAX_GROUP 16 /* statements that wait for each other's results */
+
 bool answer_is_good(const PGresult *result)
 {
 	ExecStatusType status = PQresultStatus(result);
@@ -83,6 +85,7 @@ static void finish_head(struct postgres_connection *connection, int64_t now)
 
 	TAILQ_REMOVE(&connection->statements, statement, link);
 	connection->n_statements--;
+	connection->reading = TAILQ_FIRST(&connection->statements);
 	connection->head_since = now;
 	statement_end(statement);
 	if (!last)
@@ -94,10 +97,44 @@ static void finish_head(struct postgres_connection *connection, int64_t now)
 		connection_close(connection, "a transaction could not be rolled back");
 }
 
-/* Takes one result of the first statement; NULL separates the answers of the commands before a Sync. */
+/* The Sync of the statement at the list's head, or of the group that it begins, has come through. */
+static void finish_group(struct postgres_connection *connection, int64_t now)
+{
+	struct statement *statement, *failed = NULL, *end = NULL;
+	bool grouped;
+
+	TAILQ_FOREACH(statement, &connection->statements, link)
+	{
+		if (!failed && statement->answer && !answer_is_good(statement->answer))
+			failed = statement;
+		end = statement;
+		if (statement->sync)
+			break;
+	}
+	grouped = end != TAILQ_FIRST(&connection->statements);
+	do {
+		statement = TAILQ_FIRST(&connection->statements);
+		if (grouped && failed && statement != failed)
+			statement->result = -ERESTART;
+		finish_head(connection, now);
+	} while (statement != end);
+}
+
+/* NULL separates the answers of the commands before a Sync. */
+static void end_of_part(struct postgres_connection *connection, struct statement *statement, int64_t now)
+{
+	if (++statement->part > statement->parts) {
+		connection_close(connection, "the server's answers came out of step");
+	} else if (statement->part == statement->parts && !statement->sync) {
+		connection->reading = TAILQ_NEXT(statement, link);
+		connection->head_since = now;
+	}
+}
+
+/* Takes one result of the statement that is being read. */
 static void take_result(struct postgres_connection *connection, PGresult *result, int64_t now)
 {
-	struct statement *statement = TAILQ_FIRST(&connection->statements);
+	struct statement *statement = connection->reading;
 
 	switch (result ? PQresultStatus(result) : PGRES_EMPTY_QUERY) {
 	case PGRES_COPY_IN:
@@ -109,7 +146,7 @@ static void take_result(struct postgres_connection *connection, PGresult *result
 		return;
 	case PGRES_PIPELINE_SYNC:
 		PQclear(result);
-		finish_head(connection, now);
+		finish_group(connection, now);
 		return;
 	default:
 		break;
@@ -122,8 +159,8 @@ static void take_result(struct postgres_connection *connection, PGresult *result
 			connection_close(connection, PQerrorMessage(connection->pg));
 		else
 			finish_head(connection, now);
-	} else if (++statement->part > statement->parts) {
-		connection_close(connection, "the server's answers came out of step");
+	} else {
+		end_of_part(connection, statement, now);
 	}
 }
 
@@ -131,7 +168,7 @@ static void connection_drain(struct postgres_connection *connection)
 {
 	int64_t now = monotonic_us();
 
-	while (connection->pg && !TAILQ_EMPTY(&connection->statements) && !PQisBusy(connection->pg))
+	while (connection->pg && connection->reading && !PQisBusy(connection->pg))
 		take_result(connection, PQgetResult(connection->pg), now);
 }
 
@@ -170,6 +207,28 @@ static void connection_flush(struct postgres_connection *connection)
 		event_add(connection->writable, NULL);
 }
 
+/* PQpipelineSync() sends at once; what the socket did not take follows when it can. */
+static void send_sync(struct postgres_connection *connection, struct statement *statement)
+{
+	statement->sync = true;
+	if (PQpipelineSync(connection->pg))
+		connection_flush(connection);
+	else
+		connection_lost(connection);
+}
+
+static void close_group(void *argument)
+{
+	struct postgres_connection *connection = argument;
+	struct statement *statement = connection->open;
+
+	if (!statement)
+		return;
+	connection->open = NULL;
+	connection->n_open = 0;
+	send_sync(connection, statement);
+}
+
 static void connection_writable(evutil_socket_t fd, short what, void *argument)
 {
 	(void)fd;
@@ -182,6 +241,7 @@ void connection_open(struct postgres_connection *connection, PGconn *pg)
 	struct event_base *base = loop_base(connection->pool->postgres->loop);
 
 	connection->pg = pg;
+	connection->close_group = (struct loop_task){ .function = close_group, .argument = connection };
 	connection->state = CONNECTION_READY;
 	connection->ready_since = monotonic_us();
 	connection->readable = event_new(base, PQsocket(pg), EV_READ | EV_PERSIST, connection_readable, connection);
@@ -203,6 +263,10 @@ void connection_close(struct postgres_connection *connection, const char *reason
 	connection->pg = NULL;
 	connection->state = CONNECTION_CLOSED;
 	connection->n_statements = 0;
+	connection->reading = connection->open = NULL;
+	connection->n_open = 0;
+	connection->cancel_at = 0;
+	loop_undefer(connection->pool->postgres->loop, &connection->close_group);
 	connection->begin = connection->used_by_script = false;
 	memset(connection->prepared, 0, sizeof(connection->prepared));
 	memset(connection->preparing, 0, sizeof(connection->preparing));
@@ -218,6 +282,17 @@ void connection_close(struct postgres_connection *connection, const char *reason
 	pool_connection_closed(connection, reason != NULL);
 }
 
+/* One whose connection was lost before it could be sent. */
+static struct statement *statement_lost(struct query *query)
+{
+	struct statement *statement = allocate(sizeof(*statement));
+
+	statement->query = query;
+	statement->done = true;
+	statement->result = -EHOSTDOWN;
+	return statement;
+}
+
 static struct statement *connection_queue(struct postgres_connection *connection, struct query *query)
 {
 	struct statement *statement = allocate(sizeof(*statement));
@@ -226,6 +301,8 @@ static struct statement *connection_queue(struct postgres_connection *connection
 	if (connection->n_statements++ == 0)
 		connection->head_since = monotonic_us();
 	TAILQ_INSERT_TAIL(&connection->statements, statement, link);
+	if (!connection->reading)
+		connection->reading = statement;
 	pool_watch(connection->pool->postgres);
 	return statement;
 }
@@ -260,15 +337,26 @@ static bool put_commands(struct postgres_connection *connection, struct statemen
 }
 
 struct statement *connection_send(struct postgres_connection *connection, struct query *query, const char *sql,
-				  const struct parameter_texts *parameters)
+				  const struct parameter_texts *parameters, bool grouped)
 {
-	struct statement *statement = connection_queue(connection, query);
+	struct statement *statement;
 
-	/* PQpipelineSync() sends at once; what the socket did not take follows when it can. */
-	if (put_commands(connection, statement, sql, parameters) && PQpipelineSync(connection->pg))
-		connection_flush(connection);
-	else
+	if (!grouped)
+		close_group(connection);
+	if (connection->state != CONNECTION_READY)
+		return statement_lost(query);
+	statement = connection_queue(connection, query);
+	if (!put_commands(connection, statement, sql, parameters)) {
 		connection_lost(connection);
+	} else if (!grouped) {
+		send_sync(connection, statement);
+	} else {
+		connection->open = statement;
+		if (++connection->n_open == MAX_GROUP)
+			close_group(connection);
+		else
+			loop_defer(connection->pool->postgres->loop, &connection->close_group);
+	}
 	return statement;
 }
 
@@ -278,8 +366,8 @@ void connection_send_last(struct postgres_connection *connection, const char *sq
 
 	statement->last = statement->orphan = true;
 	connection->last_deadline = deadline;
-	if (put_commands(connection, statement, sql, &(struct parameter_texts){ 0 }) && PQpipelineSync(connection->pg))
-		connection_flush(connection);
+	if (put_commands(connection, statement, sql, &(struct parameter_texts){ 0 }))
+		send_sync(connection, statement);
 	else
 		connection_lost(connection);
 }
@@ -289,7 +377,7 @@ struct statement *connection_send_script(struct postgres_connection *connection,
 	struct statement *statement = connection_queue(connection, NULL);
 
 	check(connection->n_statements == 1);
-	statement->simple = true;
+	statement->simple = statement->sync = true;
 	statement->parts = 1;
 	connection->used_by_script = true;
 	if (PQexitPipelineMode(connection->pg) && PQsendQuery(connection->pg, sql))

@@ -18,8 +18,14 @@ struct pool;
 
 enum connection_state { CONNECTION_CLOSED, CONNECTION_DIALLING, CONNECTION_READY };
 
-/* Results come back in the order of sending; each statement ends with its Sync's. Owned by whoever waits for it, else
- * by its connection. */
+/*
+ * Results come back in the order of sending. A statement ends with its Sync, which keeps its errors to itself: each has
+ * one of its own, but for plain SELECTs that are sent to one connection in one turn of the loop. Those form a group
+ * with one Sync, because libpq 15 sends at every Sync: one system call, and one wake-up of the server, for all of them.
+ * Until that Sync the server holds them as one transaction, so they end together; when one of them fails, the server
+ * has undone the others, and each of those is run again on its own (-ERESTART). Owned by whoever waits for it, else by
+ * its connection.
+ */
 struct statement {
 	TAILQ_ENTRY(statement) link;
 	struct coroutine *waiter; /* in statement_wait(); NULL: not yet, or never */
@@ -30,8 +36,10 @@ struct statement {
 	bool parses;		  /* the last command but one prepares the query */
 	bool simple;		  /* a script outside the pipeline: ends with NULL */
 	bool last;		  /* the connection is free once this has succeeded */
+	bool sync;		  /* a Sync was sent behind it */
+	bool cancelled;		  /* the server was asked to end it */
 	bool done;
-	int result;	  /* 0: see `answer`; -EHOSTDOWN: the connection was lost; -EOPNOTSUPP: COPY */
+	int result;	  /* 0: see `answer`; -EHOSTDOWN: the connection was lost; -EOPNOTSUPP: COPY; -ERESTART */
 	PGresult *answer; /* the first error, else the last command's result */
 };
 
@@ -49,7 +57,12 @@ struct postgres_connection {
 	struct event *readable, *writable;
 	TAILQ_HEAD(statement_list, statement) statements;
 	size_t n_statements;
-	int64_t head_since; /* when the first of them got its turn, monotonic µs */
+	struct statement *reading; /* whose results come next: the first, or one behind it in its group */
+	int64_t head_since;	   /* when that one got its turn, monotonic µs */
+	int64_t cancel_at;	   /* when the server was last asked to cancel something here; 0: never */
+	struct statement *open;	   /* the last of a group whose Sync is not sent yet; NULL: none */
+	size_t n_open;
+	struct loop_task close_group;
 	/* By query index: the generation that the server has, and the one that is on its way there; 0: none. */
 	uint32_t prepared[QUERIES_MAX], preparing[QUERIES_MAX];
 };
@@ -67,11 +80,11 @@ struct parameter_texts {
 };
 
 /*
- * Sends one statement and its Sync; the current coroutine must statement_wait() for it. Where sending fails the
- * connection is closed and the statement ends as if it had been lost. `query` NULL runs `sql` unprepared.
+ * Sends one statement; the current coroutine must statement_wait() for it. Where sending fails the connection is closed
+ * and the statement ends as if it had been lost. `query` NULL runs `sql` unprepared. `grouped`: it may share its Sync.
  */
 struct statement *connection_send(struct postgres_connection *connection, struct query *query, const char *sql,
-				  const struct parameter_texts *parameters);
+				  const struct parameter_texts *parameters, bool grouped);
 
 /*
  * Sends a command for which nobody waits; the connection is released once it has succeeded, and closed if it fails or
@@ -84,7 +97,8 @@ struct statement *connection_send_script(struct postgres_connection *connection,
 
 /*
  * Suspends until the statement has ended: 0 with the result, an error included, which the caller clears; or -EHOSTDOWN,
- * -EOPNOTSUPP; or -ETIMEDOUT or -ECANCELED, and the statement goes on without a waiter. The statement is gone after it.
+ * -EOPNOTSUPP; or -ERESTART: it was undone because of another statement of its group; or -ETIMEDOUT or -ECANCELED, and
+ * the statement goes on without a waiter. The statement is gone after it.
  */
 int statement_wait(struct statement *statement, int64_t deadline, PGresult **ret_result);
 

@@ -1,10 +1,10 @@
 #include "common/postgres/dial.h"
 
 #include <event2/event.h>
-#include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/eventfd.h>
+
+#include "common/postgres/detached.h"
 
 /* Shared by the loop's side and the thread's side; the last to leave frees it. */
 struct dial {
@@ -122,24 +122,6 @@ static void dial_finished(evutil_socket_t fd, short what, void *argument)
 	dial_leave(dial);
 }
 
-static int start_thread(struct dial *dial)
-{
-	pthread_attr_t attributes;
-	sigset_t all, before;
-	pthread_t thread;
-	int r;
-
-	/* Signals are the loop's business. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	pthread_attr_init(&attributes);
-	pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-	r = pthread_create(&thread, &attributes, dial_thread, dial);
-	pthread_attr_destroy(&attributes);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return -r;
-}
-
 struct dial *dial_start(struct loop *loop, const struct dial_options *options, dial_done *done, void *argument)
 {
 	int wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -158,7 +140,7 @@ struct dial *dial_start(struct loop *loop, const struct dial_options *options, d
 	dial->event = event_new(loop_base(loop), wake, EV_READ | EV_PERSIST, dial_finished, dial);
 	check(dial->event);
 	event_add(dial->event, NULL);
-	if (start_thread(dial) < 0) {
+	if (detached_start(dial_thread, dial) < 0) {
 		event_free(dial->event);
 		atomic_store(&dial->sides, 1);
 		dial_leave(dial);

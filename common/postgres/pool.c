@@ -3,6 +3,7 @@
 #include <event2/event.h>
 
 #include "common/log.h"
+#include "common/postgres/detached.h"
 #include "common/postgres/dial.h"
 
 #define TICK PRONG_MILLISECONDS(100)
@@ -323,6 +324,18 @@ void pool_release(struct postgres_connection *connection)
 		dial_what_is_needed(pool);
 }
 
+/* What nobody waits for any more must not hold up those behind it. */
+static void cancel_orphan(struct postgres_connection *connection, int64_t now)
+{
+	struct statement *statement = connection->reading;
+
+	if (!statement || !statement->orphan || statement->cancelled || !is_stalled(connection, now))
+		return;
+	statement->cancelled = true;
+	connection->cancel_at = now;
+	detached_cancel(connection->pg);
+}
+
 static void check_connection(struct postgres_connection *connection, int64_t now)
 {
 	prong_duration timeout = connection->pool->postgres->statement_timeout;
@@ -337,6 +350,8 @@ static void check_connection(struct postgres_connection *connection, int64_t now
 	} else if (connection->pool->shared && connection->n_statements > 0 &&
 		   now - connection->head_since > timeout + OVERDUE) {
 		connection_close(connection, "the server does not answer");
+	} else if (connection->pool->shared) {
+		cancel_orphan(connection, now);
 	}
 }
 

@@ -1,19 +1,21 @@
 /*
  * PostgreSQL for one process: libpq without blocking, on the loop.
  *
- * A few shared connections in pipeline mode carry single statements of many coroutines, one Sync each so that errors
- * stay apart; a statement goes to the connection with the least waiting. A transaction takes a connection of its own
- * from a second, bounded set. Statements are prepared once per connection, found by their text. Connections are made
- * when first needed, each by a short-lived thread, because resolving names and proving passwords would hold up the
- * loop; and again after a loss, with jittered backoff (50 ms … 2 s). Statements that find none wait for one until their
- * deadline or one second, then -EHOSTDOWN; a transaction waits up to the statement timeout for others to end.
+ * A few shared connections in pipeline mode carry single statements of many coroutines; their errors stay apart
+ * (connection.h says how, and when statements share a Sync). A statement goes to the connection with the least waiting.
+ * A transaction takes a connection of its own from a second, bounded set. Statements are prepared once per connection,
+ * found by their text. Connections are made when first needed, each by a short-lived thread, because resolving names
+ * and proving passwords would hold up the loop; and again after a loss, with jittered backoff (50 ms … 2 s). Statements
+ * that find none wait for one until their deadline or one second, then -EHOSTDOWN; a transaction waits up to the
+ * statement timeout for others to end.
  *
- * Deadlines: a statement whose caller has given up stays in the pipeline, and its result is dropped when it comes. The
- * server ends it by statement_timeout, which shared connections set (and lock_timeout: one statement that waits for a
- * row must not hold up others for long). A transaction given up has 250 ms to roll back, then its connection is closed;
- * the server looks for its client several times a second (client_connection_check_interval, PostgreSQL 14) and ends
- * what nobody waits for. A shared connection whose oldest statement is overdue by more than a second is closed and
- * replaced.
+ * Deadlines: a statement whose caller has given up stays in the pipeline, and its result is dropped when it comes; when
+ * the server has been at it for 50 ms it is asked to cancel it, and what the request hits instead is run again. In any
+ * case the server ends it by statement_timeout, which shared connections set (and lock_timeout: one statement that
+ * waits for a row must not hold up others for long). A transaction given up has 250 ms to roll back, then its
+ * connection is closed; the server looks for its client several times a second (client_connection_check_interval,
+ * PostgreSQL 14) and ends what nobody waits for. A shared connection whose oldest statement is overdue by more than a
+ * second is closed and replaced.
  */
 #ifndef POSTGRES_H
 #define POSTGRES_H

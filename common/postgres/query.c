@@ -80,6 +80,16 @@ static bool worth_keeping(struct queries *queries, const char *sql, uint64_t has
 	return false;
 }
 
+/* FOR UPDATE and its kin hold locks until their transaction's end, and SELECT INTO makes a table. */
+static bool is_plain_select(const char *sql)
+{
+	struct script_statement statement;
+	size_t position = 0;
+
+	return script_next(sql, &position, &statement) && string_equal(statement.words[0], "select") &&
+	       !strcasestr(sql, "for") && !strcasestr(sql, "into");
+}
+
 struct query *queries_find(struct queries *queries, const char *sql)
 {
 	size_t length = strlen(sql);
@@ -96,6 +106,7 @@ struct query *queries_find(struct queries *queries, const char *sql)
 	query->index = queries->count++;
 	query->hash = hash;
 	query->sql = duplicate(sql);
+	query->is_select = is_plain_select(sql);
 	query->generation = 1;
 	name_query(query);
 	queries->table[place] = query;

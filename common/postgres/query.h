@@ -13,6 +13,7 @@ struct query {
 	size_t index; /* from 0; where a connection notes what it has prepared */
 	uint64_t hash;
 	char *sql;
+	bool is_select; /* and certainly neither writes nor locks rows by itself */
 	/*
 	 * From the text's digest, the same in all processes: behind PgBouncer a server's connection may have been used
 	 * by another one.

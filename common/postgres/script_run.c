@@ -72,7 +72,7 @@ static int begin_now(struct prong_ctx *ctx)
 	if (!ctx->transaction->begin)
 		return 0;
 	ctx->transaction->begin = false;
-	r = await_answer(connection_send(ctx->transaction, NULL, "BEGIN", &none), &result);
+	r = await_answer(connection_send(ctx->transaction, NULL, "BEGIN", &none, false), &result);
 	if (r < 0)
 		return r;
 	r = answer_is_good(result) ? 0 : error_meaning(result);

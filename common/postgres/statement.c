@@ -11,6 +11,9 @@
 #define MAX_PARAMETERS 32 /* as many as PRONG_PARAMETERS takes */
 #define TEXT_SIZE 40	  /* the longest number, UUID or time */
 
+/* A cancel request may hit what runs up to that long after it. */
+#define CANCEL_REACHES PRONG_SECONDS(1)
+
 struct encoded {
 	const char *texts[MAX_PARAMETERS];
 	char room[MAX_PARAMETERS][TEXT_SIZE];
@@ -81,6 +84,7 @@ struct attempt {
 	struct postgres_connection *connection;
 	struct query *query;
 	uint32_t generation;
+	bool grouped;
 };
 
 static int choose_connection(struct postgres *postgres, struct prong_ctx *ctx, int64_t deadline,
@@ -99,7 +103,8 @@ static int choose_connection(struct postgres *postgres, struct prong_ctx *ctx, i
 static int try_once(struct attempt *attempt, const char *sql, const struct parameter_texts *texts, int64_t deadline,
 		    PGresult **ret_result)
 {
-	struct statement *statement = connection_send(attempt->connection, attempt->query, sql, texts);
+	struct statement *statement =
+		connection_send(attempt->connection, attempt->query, sql, texts, attempt->grouped);
 
 	attempt->generation = statement->generation;
 	return statement_wait(statement, deadline, ret_result);
@@ -124,6 +129,15 @@ static bool is_stale(const struct attempt *attempt, const PGresult *result)
 	return error_is_prepared_already(result);
 }
 
+/* Whether it was cancelled in place of the statement before it, which nobody waited for any more (pool.c). */
+static bool is_bystander(const struct attempt *attempt, const PGresult *result)
+{
+	int64_t cancel_at = attempt->connection->cancel_at;
+
+	return error_meaning(result) == -ETIMEDOUT && cancel_at && monotonic_us() - cancel_at < CANCEL_REACHES &&
+	       attempt->connection->pool->shared;
+}
+
 static int refuse_session_control(const char *sql)
 {
 	log_error("SQL refused: other statements share the connection, so use prong_begin(), prong_commit(), "
@@ -143,18 +157,22 @@ static int run_attempts(struct postgres *postgres, struct prong_ctx *ctx, const 
 
 	if (!attempt.query && query_is_session_control(sql))
 		return refuse_session_control(sql);
+	attempt.grouped = attempt.query && attempt.query->is_select && !(ctx && ctx->transaction);
 	for (int tries = 0;; tries++) {
 		r = choose_connection(postgres, ctx, deadline, &attempt.connection);
 		if (r < 0)
 			return r;
 		r = try_once(&attempt, sql, texts, deadline, &result);
+		attempt.grouped = false;
+		if (r == -ERESTART)
+			continue;
 		if (r < 0)
 			return r == -EOPNOTSUPP ? -EIO : r;
 		if (answer_is_good(result)) {
 			*ret_result = result;
 			return 0;
 		}
-		stale = is_stale(&attempt, result);
+		stale = is_stale(&attempt, result) || is_bystander(&attempt, result);
 		meaning = stale ? -EAGAIN : error_meaning(result);
 		if (!stale || in_transaction || tries >= 2)
 			break;

@@ -84,7 +84,7 @@ static int commit(struct prong_ctx *ctx)
 {
 	const struct parameter_texts none = { 0 };
 	PGresult *result;
-	int r = statement_wait(connection_send(ctx->transaction, NULL, "COMMIT", &none), INT64_MAX, &result);
+	int r = statement_wait(connection_send(ctx->transaction, NULL, "COMMIT", &none, false), INT64_MAX, &result);
 
 	if (r < 0)
 		return r;

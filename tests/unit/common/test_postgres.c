@@ -257,6 +257,115 @@ TEST(postgres, many_coroutines_share_few_connections)
 	run_many(4);
 }
 
+static int read_transaction(struct prong_ctx *ctx, void *argument)
+{
+	int64_t *transactions = argument;
+	struct number *row;
+
+	for (int round = 0; round < 8; round++) {
+		int r = prong_query_one(ctx, number, &row, "SELECT pg_current_xact_id()::text::int8 AS n");
+
+		if (r < 0)
+			return r;
+		transactions[round] = row->n;
+	}
+	return 0;
+}
+
+TEST(postgres, selects_of_one_turn_share_a_sync)
+{
+	int64_t transactions[12][8], *all = &transactions[0][0];
+	struct fixture fixture;
+	int results[12];
+	bool shared = false;
+
+	fixture_open(&fixture, 1, 1, PRONG_SECONDS(5));
+	for (size_t i = 0; i < ARRAY_SIZE(results); i++)
+		fixture_start(&fixture, read_transaction, transactions[i], &results[i]);
+	fixture_wait(&fixture);
+	for (size_t i = 0; i < ARRAY_SIZE(results); i++)
+		CU_ASSERT_EQUAL_FATAL(results[i], 0);
+	for (size_t i = 0; i < 12 * 8; i++)
+		for (size_t k = 0; k < i; k++)
+			shared = shared || all[i] == all[k];
+	CU_ASSERT_TRUE(shared);
+	fixture_close(&fixture);
+}
+
+static int note_unless_seven(struct prong_ctx *ctx, void *argument)
+{
+	int64_t i = (intptr_t)argument;
+	int r;
+
+	for (int round = 0; round < 10; round++) {
+		r = prong_exec(ctx, "SELECT note_unless_seven($1, $2)", i, round);
+		if (r != (i == 7 ? -EINVAL : 1))
+			return -EBADMSG;
+	}
+	return 0;
+}
+
+TEST(postgres, effects_next_to_a_failing_select_happen_once)
+{
+	struct fixture fixture;
+	char *count;
+	int results[16];
+
+	free(fixture_sql("CREATE TABLE noted (i bigint, round bigint)"));
+	free(fixture_sql("CREATE FUNCTION note_unless_seven(i bigint, round bigint) RETURNS bigint LANGUAGE plpgsql AS "
+			 "$$ BEGIN INSERT INTO noted VALUES (i, round); RETURN 1 / (i - 7); END $$"));
+	fixture_open(&fixture, 1, 1, PRONG_SECONDS(5));
+	for (size_t i = 0; i < ARRAY_SIZE(results); i++)
+		fixture_start(&fixture, note_unless_seven, (void *)(intptr_t)i, &results[i]);
+	fixture_wait(&fixture);
+	for (size_t i = 0; i < ARRAY_SIZE(results); i++)
+		CU_ASSERT_EQUAL(results[i], 0);
+	count = fixture_sql("SELECT count(*) || ' ' || count(DISTINCT (i, round)) FROM noted");
+	CU_ASSERT_STRING_EQUAL(count, "150 150");
+	free(count);
+	fixture_close(&fixture);
+	free(fixture_sql("DROP FUNCTION note_unless_seven; DROP TABLE noted"));
+}
+
+static int sleep_and_give_up(struct prong_ctx *ctx, void *argument)
+{
+	(void)argument;
+	coroutine_set_deadline(coroutine_current(), monotonic_us() + PRONG_MILLISECONDS(200));
+	return prong_exec(ctx, "SELECT pg_sleep(300)");
+}
+
+static int read_beside(struct prong_ctx *ctx, void *argument)
+{
+	struct number *row;
+	int r;
+
+	(void)argument;
+	for (int i = 0; i < 50; i++) {
+		r = prong_query_one(ctx, number, &row, "SELECT 5 AS n");
+		if (r < 0)
+			return r;
+	}
+	return (int)row->n;
+}
+
+TEST(postgres, what_was_given_up_holds_up_nobody)
+{
+	struct fixture fixture;
+	int sleepers[5], readers[5];
+
+	fixture_open(&fixture, 1, 1, PRONG_SECONDS(300));
+	for (size_t i = 0; i < ARRAY_SIZE(sleepers); i++) {
+		fixture_start(&fixture, sleep_and_give_up, NULL, &sleepers[i]);
+		fixture_start(&fixture, read_beside, NULL, &readers[i]);
+	}
+	fixture_wait(&fixture);
+	for (size_t i = 0; i < ARRAY_SIZE(sleepers); i++) {
+		CU_ASSERT_EQUAL(sleepers[i], -ETIMEDOUT);
+		CU_ASSERT_EQUAL(readers[i], 5);
+	}
+	fixture_close(&fixture);
+}
+
 static int large_values(struct prong_ctx *ctx, void *argument)
 {
 	size_t size = 3 << 20;

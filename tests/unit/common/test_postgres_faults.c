@@ -102,6 +102,19 @@ TEST(postgres_faults, terminated_backends_fail_what_they_ran)
 	fixture_close(&fixture);
 }
 
+/* A killed backend stays in the list until the server has started its memory anew. */
+static bool is_restarted(const char *pid)
+{
+	_cleanup_(freep) char *sql = format_text("SELECT 1 FROM pg_stat_activity WHERE pid = %s", pid);
+	PGconn *pg = PQconnectdb(server_url(SERVER_POSTGRES));
+	PGresult *result = PQexec(pg, sql);
+	bool restarted = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) == 0;
+
+	PQclear(result);
+	PQfinish(pg);
+	return restarted;
+}
+
 TEST(postgres_faults, a_killed_backend_restarts_the_server)
 {
 	_cleanup_(freep) char *pid = NULL;
@@ -114,6 +127,8 @@ TEST(postgres_faults, a_killed_backend_restarts_the_server)
 	CU_ASSERT_EQUAL(fixture_run(&fixture, transaction, NULL), 0);
 	pid = fixture_sql("SELECT pid FROM pg_stat_activity WHERE application_name = 'prong test' LIMIT 1");
 	CU_ASSERT_EQUAL(kill(atoi(pid), SIGKILL), 0);
+	while (!is_restarted(pid))
+		nanosleep(&(struct timespec){ .tv_nsec = 10000000 }, NULL);
 	expect_recovery(&fixture, select_one, 1);
 	expect_recovery(&fixture, transaction, 0);
 	fixture_close(&fixture);
