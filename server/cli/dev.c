@@ -198,20 +198,21 @@ static int run(struct invocation *invocation)
 
 	if (options_parse(invocation, NULL, 0) < 0)
 		return STATUS_USAGE;
+	status = invocation_need(invocation, NEEDS_REGISTRY | NEEDS_SETTINGS);
+	if (status)
+		return status;
+	if (invocation->settings->environment == ENVIRONMENT_PRODUCTION)
+		return command_error(invocation, STATUS_CONFIGURATION,
+				     "`dev` is for development, but PRONG_ENV is production: use `%s serve`",
+				     invocation->program);
+
 	supervisor_block();
 	status = dev_folder_open(invocation, &dev.lock);
 	if (status)
 		return status;
 	unlink(DEV_ENVIRONMENT); /* of a `dev` that was killed */
-	status = invocation_need(invocation, NEEDS_REGISTRY | NEEDS_SETTINGS);
-	if (!status && invocation->settings->environment == ENVIRONMENT_PRODUCTION)
-		status = command_error(invocation, STATUS_CONFIGURATION,
-				       "`dev` is for development, but PRONG_ENV is production: use `%s serve`",
-				       invocation->program);
-	if (!status) {
-		status = run_dev(&dev);
-		stop_services(&dev);
-	}
+	status = run_dev(&dev);
+	stop_services(&dev);
 	close(dev.lock);
 	return status;
 }
