@@ -46,6 +46,15 @@ static bool is_sslmode(const char *text)
 	return false;
 }
 
+/* An '@' within a host is one of the password's that was not escaped; in front of it, an abstract Unix socket. */
+static bool has_password_in_host(const char *hosts)
+{
+	for (const char *at = strchr(hosts, '@'); at; at = strchr(at + 1, '@'))
+		if (at > hosts && at[-1] != ',')
+			return true;
+	return false;
+}
+
 /* The options whose values libpq looks at only when it connects. */
 static char *wrong_option(const PQconninfoOption *options)
 {
@@ -54,6 +63,8 @@ static char *wrong_option(const PQconninfoOption *options)
 			continue;
 		if (string_equal(options->keyword, "port") && !is_port_list(options->val))
 			return duplicate("the port is not a number from 1 to 65535");
+		if (string_equal(options->keyword, "host") && has_password_in_host(options->val))
+			return duplicate("the host has an '@' in it: in the user and the password, write it as %40");
 		if (string_equal(options->keyword, "sslmode") && !is_sslmode(options->val))
 			return duplicate("sslmode is none of disable, allow, prefer, require, verify-ca, verify-full");
 	}

@@ -164,6 +164,10 @@ static int errors(struct prong_ctx *ctx, void *argument)
 	CU_ASSERT_EQUAL(prong_exec(ctx, "INSERT INTO errors VALUES ($1, 1)", INT64_MAX), -EINVAL);
 	CU_ASSERT_EQUAL(prong_exec(ctx, "SELECT $1::text", "\xff"), -EINVAL);
 	CU_ASSERT_EQUAL(prong_exec(ctx, "SELECT 1 / $1::int4", 0), -EINVAL);
+	/* Of a valid type, but more than an index or a tsvector holds. */
+	CU_ASSERT_EQUAL(prong_exec(ctx, "SELECT to_tsvector(string_agg(md5(i::text), ' '))"
+					" FROM generate_series(1, 50000) AS i"),
+			-EINVAL);
 	CU_ASSERT_EQUAL(prong_exec(ctx, "SELEC 1"), -EIO);
 	CU_ASSERT_EQUAL(prong_exec(ctx, "SELECT 1; SELECT 2"), -EIO);
 	CU_ASSERT_EQUAL(prong_exec(ctx, "SELECT * FROM no_such_table"), -EIO);
@@ -512,6 +516,7 @@ TEST(postgres, checks_urls_without_telling_passwords)
 					     "postgresql://u:geheim@h/x?nonsense=geheim",
 					     "postgresql://u:geheim@h:99999/x",
 					     "postgresql://u:%zzgeheim@h/x",
+					     "postgresql://u:not@geheim@h/x",
 					     "postgresql://u:geheim@h/x?sslmode=geheim",
 					     "host=h password=geheim oops",
 					     "password=not geheim" };
@@ -527,5 +532,6 @@ TEST(postgres, checks_urls_without_telling_passwords)
 	}
 	CU_ASSERT_EQUAL(postgres_check_url("postgresql://u:geheim@h:5432,i:/x?sslmode=require", &reason), 0);
 	CU_ASSERT_EQUAL(postgres_check_url("host=/tmp dbname=x", &reason), 0);
+	CU_ASSERT_EQUAL(postgres_check_url("host=h,@abstract dbname=x", &reason), 0);
 	CU_ASSERT_PTR_NULL(reason);
 }
