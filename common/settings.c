@@ -66,11 +66,15 @@ static int check_secret(const char *text, char **ret_reason)
 
 static int check_smtp_url(const char *text, char **ret_reason)
 {
-	const char *host = strstr(text, "://");
+	const char *host = strstr(text, "://"), *at;
 	bool smtp = strncmp(text, "smtp://", 7) == 0 || strncmp(text, "smtps://", 8) == 0;
 
 	if (!smtp || !host[3] || strpbrk(text, " \t\r\n"))
 		return fail(ret_reason, "it is smtp://[user:password@]host[:port], or smtps:// for TLS from the start");
+	/* Else part of the password would be taken for the host, and reported with it when that is not found. */
+	at = strchr(host, '@');
+	if (strpbrk(host, "?#") || (at && strchr(at + 1, '@')))
+		return fail(ret_reason, "in the user and the password, write '@' as %40, '#' as %23 and '?' as %3F");
 	return 0;
 }
 

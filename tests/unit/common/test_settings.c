@@ -196,9 +196,15 @@ TEST(settings, never_shows_a_secret)
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "SMTP_URL: "));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "DATABASE_URL: "));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "REDIS_URL: "));
-	unsetenv("SMTP_URL");
 	unsetenv("DATABASE_URL");
 	unsetenv("REDIS_URL");
+	/* Whatever takes the second half for the host would say that there is no such host. */
+	setenv("SMTP_URL", "smtp://ada:not@hunter2@mail", 1);
+	free(text);
+	text = mistakes_of();
+	CU_ASSERT_PTR_NULL(strstr(text, "hunter2"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "SMTP_URL: in the user and the password, write '@' as %40"));
+	unsetenv("SMTP_URL");
 	setenv("PRONG_SECRET", "0123456789abcdef0123456789abcdef", 1);
 	settings = settings_of();
 	CU_ASSERT_STRING_EQUAL(source_of(settings, "PRONG_SECRET", &value), "environment");
