@@ -36,12 +36,13 @@ static int make_folders(const char *path)
 			return -errno;
 		*c = '/';
 	}
-	return mkdir(part, 0777) < 0 && errno != EEXIST ? -errno : 0;
+	/* Mails are letters: what they hold is for whom they are for, and may be a way into an account. */
+	return mkdir(part, 0700) < 0 && errno != EEXIST ? -errno : 0;
 }
 
 static int write_file(const char *path, const struct buffer *content)
 {
-	_cleanup_(closep) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+	_cleanup_(closep) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
 	size_t written = 0;
 
 	if (fd < 0)

@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include "common/context.h"
 #include "common/mail/mail.h"
@@ -150,6 +151,10 @@ TEST(mail, is_a_file_in_the_mailbox)
 	CU_ASSERT_EQUAL(count_files(box), 1);
 	CU_ASSERT_FATAL(file_read(path, 65536, &content, &size) == 0);
 	CU_ASSERT(strstr(content, "To: <ada@example.com>\r\n") && strstr(content, "\r\n\r\nHello\r\n"));
+
+	struct stat info;
+	CU_ASSERT(stat(path, &info) == 0 && (info.st_mode & 0777) == 0600);
+	CU_ASSERT(stat(box, &info) == 0 && (info.st_mode & 0777) == 0700);
 
 	_cleanup_(freep) char *inside = format_text("%s/c", path);
 	sending.settings.mail_dir = inside; /* a file is in the way */
