@@ -46,9 +46,12 @@ int dev_folder_open(const struct invocation *invocation, int *ret_lock)
 static int write_whole(const char *path, const char *text)
 {
 	_cleanup_(freep) char *temporary = format_text("%s.new", path);
-	_cleanup_(closep) int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	_cleanup_(closep) int fd = -1;
 	size_t size = strlen(text);
 
+	/* Made anew: what lies there may be open to others, or a link to elsewhere. */
+	unlink(temporary);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
 	if (write(fd, text, size) != (ssize_t)size || fsync(fd) < 0 || rename(temporary, path) < 0) {

@@ -4,6 +4,7 @@ import os
 import pathlib
 import shutil
 import signal
+import stat
 import unittest
 
 from harness import App, DEADLINE, binary, wait_for
@@ -89,6 +90,17 @@ class Dev(DevTest):
         # What was written is there the next time, and the secret still opens the keys.
         self.start()
         self.assertEqual(self.app.post("/v1/sessions", ACCOUNT).status, 201)
+        self.assertEqual(self.stop(), 0)
+
+    def test_the_secret_goes_where_only_its_owner_reads(self):
+        folder, elsewhere = self.at / ".prong", self.at / "elsewhere"
+        folder.mkdir()
+        (folder / "secret.new").symlink_to(elsewhere)
+        (folder / "env.new").touch(0o666)
+        self.start()
+        for name in ("secret", "env"):
+            self.assertEqual((folder / name).lstat().st_mode, stat.S_IFREG | 0o600)
+        self.assertFalse(elsewhere.exists())
         self.assertEqual(self.stop(), 0)
 
     def test_a_killed_dev_leaves_nothing_and_starts_again(self):
