@@ -55,9 +55,9 @@ int prong_path_uuid(struct prong_ctx *ctx, const char *name, prong_uuid *ret_uui
 const char *prong_header(const struct prong_ctx *ctx, const char *name);
 
 /*
- * Adds a header to the reply that is made next. Both are copied. Values with control characters abort: validate what
- * users sent. Content-Type, Date, X-Request-Id and what frames the reply are the library's and abort too. Cache-Control
- * is no-store unless set; failures are never cacheable.
+ * Adds a header to the reply that is made next. Both are copied. A value with control characters, which would end the
+ * header, leaves it out and is logged. Content-Type, Date, X-Request-Id and what frames the reply are the library's:
+ * such a name aborts. Cache-Control is no-store unless set; failures are never cacheable.
  */
 void prong_set_header(struct prong_ctx *ctx, const char *name, const char *value);
 
@@ -75,7 +75,7 @@ void prong_set_header(struct prong_ctx *ctx, const char *name, const char *value
 /* Replies without content, e.g. 204. */
 int prong_reply_empty(struct prong_ctx *ctx, int status);
 
-/* Replies with bytes of any type; they are copied. */
+/* Replies with bytes of any type; they are copied. A type with control characters is application/octet-stream. */
 int prong_reply_bytes(struct prong_ctx *ctx, int status, const char *content_type, const void *data, size_t size);
 
 /* What the macros above stand on. */

@@ -323,8 +323,10 @@ void prong_set_header(struct prong_ctx *ctx, const char *name, const char *value
 
 	if (!header_name_is_settable(name))
 		panic("prong_set_header(): \"%s\" is no name of a header that an application may set", name);
-	if (!header_value_is_valid(value))
-		panic("prong_set_header(): the value of %s has control characters", name);
+	if (!header_value_is_valid(value)) {
+		prong_log(ctx, PRONG_LOG_ERROR, "the header %s is left out: its value has control characters", name);
+		return;
+	}
 	reply_header_add(exchange, arena_strdup(&ctx->arena, name), arena_strdup(&ctx->arena, value));
 }
 
@@ -365,8 +367,10 @@ int prong_reply_empty(struct prong_ctx *ctx, int status)
 
 int prong_reply_bytes(struct prong_ctx *ctx, int status, const char *content_type, const void *data, size_t size)
 {
-	if (!header_value_is_valid(content_type))
-		panic("prong_reply_bytes(): the content type has control characters");
+	if (!header_value_is_valid(content_type)) {
+		prong_log(ctx, PRONG_LOG_ERROR, "a reply's content type has control characters");
+		content_type = "application/octet-stream";
+	}
 	reply_write(exchange_of(ctx), status, content_type, data, size);
 	return 0;
 }

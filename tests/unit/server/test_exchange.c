@@ -178,6 +178,16 @@ TEST(exchange, replies_with_the_fields_every_reply_has)
 	tear_down();
 }
 
+TEST(exchange, leaves_out_a_header_that_a_client_would_inject)
+{
+	set_up();
+	CU_ASSERT_EQUAL(ask("GET /things/a%0D%0ASet-Cookie:%20x" HOST "X-Ask: yes\r\n\r\n"), 200);
+	CU_ASSERT(does_not_say("X-Path"));
+	CU_ASSERT(does_not_say("Set-Cookie"));
+	CU_ASSERT(says("\r\nX-Asked: yes\r\n"));
+	tear_down();
+}
+
 TEST(exchange, makes_a_request_id_of_32_digits)
 {
 	char first[65];
