@@ -41,7 +41,7 @@ int permit_take(int fd, size_t count, int64_t deadline)
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	own = open(path, O_RDWR | O_CLOEXEC);
 	if (own < 0)
-		return -errno;
+		return errno == EMFILE || errno == ENFILE ? -EAGAIN : -errno;
 	while ((r = lock_any(own, count)) == -EAGAIN && monotonic_us() < deadline)
 		usleep(PAUSE_MIN_US + randombytes_uniform(PAUSE_SPREAD_US));
 	if (r < 0)

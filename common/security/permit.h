@@ -11,8 +11,8 @@
 
 /*
  * Takes one of `count` permits of the memory file `fd`, waiting for one until `deadline` (monotonic µs). Blocks: only
- * on the thread pool. Returns a descriptor to close() when done; -EAGAIN: none came free; another negative errno where
- * /proc/self/fd cannot be opened.
+ * on the thread pool. Returns a descriptor to close() when done; -EAGAIN: none came free, or there is no descriptor
+ * left for it; another negative errno where /proc/self/fd cannot be opened.
  */
 int permit_take(int fd, size_t count, int64_t deadline);
 

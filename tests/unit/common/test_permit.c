@@ -1,6 +1,7 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "common/basics.h"
@@ -34,6 +35,19 @@ TEST(permit, is_waited_for_until_the_deadline)
 	CU_ASSERT(held >= 0);
 	CU_ASSERT_EQUAL(permit_take(fd, 1, deadline), -EAGAIN);
 	CU_ASSERT(monotonic_us() >= deadline);
+}
+
+TEST(permit, is_not_there_without_a_descriptor)
+{
+	_cleanup_(closep) int fd = password_permits_open();
+	struct rlimit before, none;
+
+	CU_ASSERT_FATAL(getrlimit(RLIMIT_NOFILE, &before) == 0);
+	none = before;
+	none.rlim_cur = 0;
+	CU_ASSERT_FATAL(setrlimit(RLIMIT_NOFILE, &none) == 0);
+	CU_ASSERT_EQUAL(permit_take(fd, 1, 0), -EAGAIN);
+	CU_ASSERT_FATAL(setrlimit(RLIMIT_NOFILE, &before) == 0);
 }
 
 struct shared {
