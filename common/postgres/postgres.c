@@ -139,7 +139,8 @@ struct postgres *postgres_new(struct loop *loop, const struct postgres_options *
 		format_text(SESSION_FORMATS ", set_config('statement_timeout', '%lld', false)"
 					    ", set_config('lock_timeout', '%lld', false)",
 			    (long long)timeout_ms, (long long)(lock_ms < timeout_ms ? lock_ms : timeout_ms));
-	postgres->owned.settings = duplicate(SESSION_FORMATS);
+	postgres->owned.settings =
+		format_text(SESSION_FORMATS ", set_config('statement_timeout', '%lld', false)", (long long)timeout_ms);
 	return postgres;
 }
 

@@ -11,8 +11,8 @@
  *
  * Deadlines: a statement whose caller has given up stays in the pipeline, and its result is dropped when it comes; when
  * the server has been at it for 50 ms it is asked to cancel it, and what the request hits instead is run again. In any
- * case the server ends it by statement_timeout, which shared connections set (and lock_timeout: one statement that
- * waits for a row must not hold up others for long). A transaction given up has 250 ms to roll back, then its
+ * case the server ends it by statement_timeout, which every connection sets (shared ones lock_timeout too: a statement
+ * that waits for a row must not hold up others for long). A transaction given up has 250 ms to roll back, then its
  * connection is closed; the server looks for its client several times a second (client_connection_check_interval,
  * PostgreSQL 14) and ends what nobody waits for. A shared connection whose oldest statement is overdue by more than a
  * second is closed and replaced.

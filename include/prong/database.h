@@ -17,8 +17,7 @@
  *                  run it again (503 + Retry-After)
  *     -EHOSTDOWN   the server cannot be reached, or no connection came free in time (503 + Retry-After). The
  *                  statement may have been executed if the connection was lost after it was sent.
- *     -ETIMEDOUT   the context's deadline passed, or outside transactions the setting DATABASE_TIMEOUT; the server
- *                  ends the statement (504)
+ *     -ETIMEDOUT   the context's deadline or the setting DATABASE_TIMEOUT passed; the server ends the statement (504)
  *     -ECANCELED   the client has gone or the job was cancelled
  *     -EIO         any other error: wrong SQL, missing table (500, details only in the log)
  */

@@ -9,7 +9,7 @@
 #include "server/supervisor/child.h"
 
 /* Children leave by DRAIN_TIMEOUT themselves; what is left so much later is killed. */
-#define DRAIN_GRACE PRONG_SECONDS(2)
+#define DRAIN_GRACE PRONG_SECONDS(5) /* beyond what a worker takes to give back its jobs */
 
 struct supervisor {
 	const struct plan *plan;

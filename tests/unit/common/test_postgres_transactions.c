@@ -184,12 +184,20 @@ TEST(postgres_transactions, deadlines_and_cancellation_end_waits)
 	fixture_close(&fixture);
 }
 
+static int sleep_long_in_transaction(struct prong_ctx *ctx, void *argument)
+{
+	int r = prong_begin(ctx);
+
+	return r < 0 ? r : sleep_long(ctx, argument);
+}
+
 TEST(postgres_transactions, the_server_ends_a_statement_at_its_timeout)
 {
 	struct fixture fixture;
 
 	fixture_open(&fixture, 1, 1, PRONG_MILLISECONDS(200));
 	CU_ASSERT_EQUAL(fixture_run(&fixture, sleep_long, NULL), -ETIMEDOUT);
+	CU_ASSERT_EQUAL(fixture_run(&fixture, sleep_long_in_transaction, NULL), -ETIMEDOUT);
 	CU_ASSERT_EQUAL(fixture_run(&fixture, select_one, NULL), 1);
 	fixture_close(&fixture);
 }
