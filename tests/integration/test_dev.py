@@ -18,7 +18,7 @@ class DevTest(unittest.TestCase):
         self.app.environment.pop("PRONG_SECRET")
         self.app.environment.pop("MAIL_DIR")
         self.addCleanup(self.clean)
-        self.at = self.app.folder
+        self.at = self.made = self.app.folder
 
     def clean(self):
         outside = self.outside()
@@ -26,6 +26,7 @@ class DevTest(unittest.TestCase):
         self.assertEqual(self.left_running(), [])
         if outside:
             shutil.rmtree(outside, ignore_errors=True)
+        shutil.rmtree(self.made, ignore_errors=True)
 
     def outside(self):
         """Where PostgreSQL's data went when its account cannot reach the folder; a folder like any other else."""
@@ -141,7 +142,6 @@ class Dev(DevTest):
         self.assertEqual(self.app.post("/v1/accounts", ACCOUNT).status, 201)
         self.assertEqual(self.stop(), 0)
         self.assertLessEqual(set(pathlib.Path("/tmp").glob("prong-??????")), before)
-        self.addCleanup(shutil.rmtree, self.at.parent)
 
     def test_uses_the_services_that_are_set(self):
         done = self.app.command("dev", check=False, DATABASE_URL="postgresql://127.0.0.1:1/x",
