@@ -171,7 +171,7 @@ static const char *bind_pair(struct binding *binding, const struct prong_schema 
 
 	field = schema_field(schema, name.text, name.length);
 	if (!field) {
-		if (!binding->trusted)
+		if (!binding->trusted && binding->border != SCHEMA_PAYLOAD)
 			binding_error(binding, &member, "unknown", "Remove this; there is no such field.");
 		return json_skip(at);
 	}

@@ -12,9 +12,11 @@
 
 /* Which border a record crosses; decides about read-only and write-only fields. */
 enum schema_border {
-	SCHEMA_BODY,	/* from a client: read-only fields are refused, and not missed where they are also required */
-	SCHEMA_REPLY,	/* to a client: write-only fields are left out */
-	SCHEMA_PAYLOAD, /* between our own processes: every field passes, every required one is demanded */
+	SCHEMA_BODY,  /* from a client: read-only fields are refused, and not missed where they are also required */
+	SCHEMA_REPLY, /* to a client: write-only fields are left out */
+	/* Between our own processes: every field passes, every required one is demanded, and what is unknown is passed
+	 * over: while versions change, a newer one may be the sender. */
+	SCHEMA_PAYLOAD,
 };
 
 /* What schema_check() allows; the first is no cost to anybody, the second bounds recursion on a coroutine's stack. */

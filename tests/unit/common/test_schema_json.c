@@ -323,6 +323,22 @@ TEST(schema_json, payloads_carry_every_field)
 	arena_reset(&arena);
 }
 
+TEST(schema_json, payloads_of_a_newer_sender_are_taken)
+{
+	struct every_kind *record = NULL;
+
+	arena_init(&arena);
+	CU_ASSERT_EQUAL_FATAL(bind(SCHEMA_PAYLOAD,
+				   "{\"new\":{\"deep\":[1,{}]},\"text\":\"x\",\"part\":{\"label\":\"y\",\"sizes\":[1],"
+				   "\"newer\":null}}",
+				   &record),
+			      0);
+	CU_ASSERT_STRING_EQUAL(record->text, "x");
+	CU_ASSERT_STRING_EQUAL(record->part->label, "y");
+	CU_ASSERT_EQUAL(bind(SCHEMA_BODY, "{\"text\":\"x\",\"new\":1}", &record), -EINVAL);
+	arena_reset(&arena);
+}
+
 struct numbered {
 	int64_t number;
 };
