@@ -83,6 +83,7 @@ static bool check_migrations(struct preflight *preflight, struct prong_ctx *ctx)
 	struct migrations migrations = { 0 };
 	struct buffer mistakes = { 0 };
 	size_t pending = 0;
+	bool mistaken;
 	int r;
 
 	r = migrations_load(plan->registry, plan->settings->migrations_dir, &ctx->arena, &migrations, &mistakes);
@@ -90,25 +91,18 @@ static bool check_migrations(struct preflight *preflight, struct prong_ctx *ctx)
 		r = migrations_status(ctx, &migrations, &mistakes);
 	if (r < 0 && !mistakes.size)
 		problem(preflight, STATUS_UNAVAILABLE, "the ledger of migrations cannot be read: %s", strerror(-r));
+	mistaken = mistakes.size > 0;
 	problems(preflight, STATUS_CONFIGURATION, &mistakes);
 	buffer_free(&mistakes);
 	if (r < 0)
 		return false;
 
-	for (size_t i = 0; i < migrations.count; i++) {
-		const struct migration *migration = &migrations.items[i];
-
-		pending += !migration->applied;
-		if (migration->changed)
-			problem(preflight, STATUS_CONFIGURATION,
-				"migration %s %04d_%s is applied and was changed since: restore its text, and write a "
-				"new migration instead",
-				migration->sequence, migration->number, migration->name);
-	}
+	for (size_t i = 0; i < migrations.count; i++)
+		pending += !migrations.items[i].applied;
 	if (pending)
 		problem(preflight, STATUS_CONFIGURATION, "%zu %s pending: run `%s migrate up`", pending,
 			pending == 1 ? "migration is" : "migrations are", preflight->program);
-	return pending == 0;
+	return pending == 0 && !mistaken;
 }
 
 /* Processes × connections must fit into what the server leaves to users. */

@@ -162,6 +162,19 @@ class Preflight(CommandTest):
         url = self.services.database_url.replace("/postgres?", "/empty?")
         self.assert_mistake(self.run_command("serve", DATABASE_URL=url), 78, "pending: run `prong migrate up`")
 
+    def test_a_changed_migration_is_reported_once(self):
+        folder = self.app.folder / "changed"
+        folder.mkdir()
+        file = folder / "0001_first.up.sql"
+        file.write_text("CREATE TABLE changed_first ();")
+        self.services.sql("CREATE DATABASE changed")
+        url = self.services.database_url.replace("/postgres?", "/changed?")
+        self.run_command("migrate", "up", DATABASE_URL=url, MIGRATIONS_DIR=folder)
+        file.write_text("CREATE TABLE changed_first (id int);")
+        done = self.run_command("serve", DATABASE_URL=url, MIGRATIONS_DIR=folder)
+        self.assert_mistake(done, 78, "0001_first.up.sql: was changed after it had been applied")
+        self.assertEqual(len(done.stderr.splitlines()), 1, done.stderr)
+
     def test_more_connections_than_the_server_allows(self):
         self.assert_mistake(self.run_command("serve", WEB_CONCURRENCY=20, DATABASE_CONNECTIONS=10), 78,
                             "22 processes × 14 connections = 308", "max_connections 200")
