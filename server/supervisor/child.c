@@ -30,6 +30,22 @@ static void close_the_masters(const struct child *child, const struct plan *plan
 		close(plan->listener);
 }
 
+/*
+ * A terminal sends SIGINT and SIGHUP to the whole group; what they mean is the master's to say. SIGTERM stays blocked
+ * until process_attach() can drain: before, its default action would end the child.
+ */
+static void settle_signals(void)
+{
+	sigset_t set;
+
+	signal(SIGINT, SIG_IGN);
+	signal(SIGHUP, SIG_IGN);
+	signal(SIGUSR2, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_SETMASK, &set, NULL);
+}
+
 _Noreturn static void run(const struct child *child, const struct plan *plan, const struct family *family, int channel,
 			  pid_t master)
 {
@@ -54,11 +70,7 @@ _Noreturn static void run(const struct child *child, const struct plan *plan, co
 		_exit(STATUS_FAILURE);
 	close_the_masters(child, plan, family);
 
-	/* A terminal sends SIGINT and SIGHUP to the whole group; what they mean is the master's to say. */
-	signal(SIGINT, SIG_IGN);
-	signal(SIGHUP, SIG_IGN);
-	signal(SIGUSR2, SIG_IGN);
-	supervisor_unblock();
+	settle_signals();
 
 	child_name(child, name);
 	snprintf(title, sizeof(title), "prong: %s", name);

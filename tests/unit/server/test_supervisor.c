@@ -33,8 +33,19 @@ static void on_term(int number)
 	_exit(0);
 }
 
+/* As process_attach() does for real children. */
+static void take_term(void)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static int rest(void)
 {
+	take_term();
 	while (pause() < 0)
 		;
 	return 0;
@@ -59,6 +70,21 @@ static int work(const struct process *process)
 	atomic_store(&slot->incarnation, (uint64_t)(100 + start));
 	say_ready(process);
 	return rest();
+}
+
+/* Still builds what it needs when it is asked to leave. */
+static int leave_while_starting(const struct process *process)
+{
+	sigset_t pending;
+
+	(void)process;
+	shared->starts[1]++;
+	do {
+		poll(NULL, 0, 1);
+		sigpending(&pending);
+	} while (!sigismember(&pending, SIGTERM));
+	shared->ready[1]++;
+	return 0;
 }
 
 static int crash(const struct process *process)
@@ -249,6 +275,17 @@ TEST(supervisor, kills_at_the_second_signal)
 	WAIT_UNTIL(atomic_load(&tree.scoreboard->draining) == 1);
 	kill(tree.master, SIGINT);
 	CU_ASSERT_EQUAL(tree_status(&tree), STATUS_FAILURE);
+}
+
+TEST(supervisor, lets_a_child_that_starts_take_sigterm_when_it_can)
+{
+	struct tree tree;
+
+	tree_start(&tree, leave_while_starting);
+	WAIT_UNTIL(shared->starts[1] == 1);
+	kill(tree.master, SIGTERM);
+	WAIT_UNTIL(shared->ready[1] == 1);
+	CU_ASSERT_EQUAL(tree_status(&tree), STATUS_OK);
 }
 
 TEST(supervisor, leaves_no_orphans_when_it_is_killed)
