@@ -1,5 +1,6 @@
 #include "server/cli/cli.h"
 
+#include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
 
@@ -165,6 +166,17 @@ int invocation_need(struct invocation *invocation, unsigned needs)
 
 /* ---- running ---- */
 
+/* An application may have called setlocale(): numbers in JSON, SQL and logs have a point all the same. */
+static void settle_locale(void)
+{
+	locale_t here = duplocale(LC_GLOBAL_LOCALE), settled;
+
+	settled = here ? newlocale(LC_NUMERIC_MASK, "C", here) : (locale_t)0;
+	if (!settled)
+		panic("no locale for numbers");
+	uselocale(settled);
+}
+
 int cli_run(int argc, char *argv[], const struct prong_app *app, const struct composition *composition)
 {
 	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
@@ -177,6 +189,7 @@ int cli_run(int argc, char *argv[], const struct prong_app *app, const struct co
 	};
 	int status;
 
+	settle_locale();
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {
 		write_commands(&invocation, stderr);

@@ -2,7 +2,9 @@
 import os
 import pathlib
 import resource
+import shutil
 import signal
+import subprocess
 import threading
 import time
 import unittest
@@ -348,6 +350,23 @@ class Drain(ConnectionTest):
             with self.assertRaises(Ended):
                 running.read_response()
         self.assertEqual(app.process.wait(), 0)
+
+
+class Locale(ConnectionTest):
+    """The application calls setlocale(LC_ALL, ""), as many do."""
+
+    @unittest.skipUnless(shutil.which("localedef") and os.path.exists("/usr/share/i18n/locales/de_DE"),
+                         "needs Debian's package locales")
+    def test_numbers_have_a_point_in_every_locale(self):
+        app = App(binary("test_app"), self.services, WEB_CONCURRENCY=1)
+        self.addCleanup(app.stop)
+        subprocess.run(["localedef", "-i", "de_DE", "-f", "UTF-8", app.folder / "de_DE.UTF-8"], check=True,
+                       capture_output=True)
+        app.environment |= {"LOCPATH": str(app.folder), "LC_ALL": "de_DE.UTF-8"}
+        app.command("migrate", "up")
+        app.start()
+        answer = app.post("/v1/echo", b'{"text":"a","real":1.5}')
+        self.assertIn(b'"real":1.5,', answer.body)
 
 
 del ConnectionTest

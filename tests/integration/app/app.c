@@ -1,6 +1,8 @@
 /* The application that the integration tests drive: a route for everything that a client can see of the library. */
 #include <prong/prong.h>
 
+#include <locale.h>
+
 struct part {
 	const char *name;
 	int32_t count;
@@ -166,6 +168,7 @@ static const struct prong_route routes[] = {
 
 int main(int argc, char *argv[])
 {
+	setlocale(LC_ALL, "");
 	return prong_main(argc, argv,
 			  &(struct prong_app){ .name = "test_app",
 					       .version = "1.2.3",
