@@ -1,5 +1,6 @@
 #include "server/cli/cli.h"
 
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -177,6 +178,18 @@ static void settle_locale(void)
 	uselocale(settled);
 }
 
+/* Where standard streams are closed, the next descriptors opened would be taken for them. */
+static void settle_streams(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		close(fd);
+}
+
 int cli_run(int argc, char *argv[], const struct prong_app *app, const struct composition *composition)
 {
 	const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
@@ -189,6 +202,7 @@ int cli_run(int argc, char *argv[], const struct prong_app *app, const struct co
 	};
 	int status;
 
+	settle_streams();
 	settle_locale();
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {
