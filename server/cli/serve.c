@@ -79,7 +79,9 @@ static int run_plan(struct invocation *invocation, struct plan *plan, bool http)
 				     strerror(-plan->permits));
 	invocation->composition->define_metrics(plan->registry);
 	metrics_map(plan->scoreboard->n_slots);
-	return supervisor_run(plan);
+	status = supervisor_run(plan);
+	plan->listener = -1;
+	return status;
 }
 
 int serve_run(struct invocation *invocation, bool http)

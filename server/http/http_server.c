@@ -81,21 +81,31 @@ static void on_retry(evutil_socket_t fd, short what, void *argument)
 	accept_more(argument);
 }
 
+/* Whether there was one; else errno says why not. */
+static bool accept_one(struct http_server *server)
+{
+	int fd = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+	if (fd < 0)
+		return false;
+	server->n_connections++;
+	http_metrics_connections(server->n_connections);
+	http_connection_open(server, fd);
+	return true;
+}
+
 /* One a turn: with several processes on the same socket, that spreads connections evenly. */
 static void on_acceptable(evutil_socket_t listener, short what, void *argument)
 {
 	struct http_server *server = argument;
-	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
+	(void)listener;
 	(void)what;
-	if (fd < 0) {
+	if (!accept_one(server)) {
 		if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
 			pause_accepting(server, errno);
 		return;
 	}
-	server->n_connections++;
-	http_metrics_connections(server->n_connections);
-	http_connection_open(server, fd);
 	if (server->n_connections >= (size_t)server->runtime->settings->max_connections)
 		accept_no_more(server);
 }
@@ -142,6 +152,14 @@ static void on_drain(evutil_socket_t fd, short what, void *argument)
 		set_timer(&server->drain_timer, DRAIN_POLL_MS);
 }
 
+/* Whom the kernel has let in already would otherwise wait in the queue until it ends with a reset. */
+static void accept_rest(struct http_server *server)
+{
+	while (server->n_connections < (size_t)server->runtime->settings->max_connections)
+		if (!accept_one(server) && errno != EINTR && errno != ECONNABORTED)
+			break;
+}
+
 void http_server_drain(void *argument)
 {
 	struct http_server *server = argument;
@@ -154,7 +172,8 @@ void http_server_drain(void *argument)
 	server->drain_deadline = now + server->runtime->settings->drain_timeout;
 	accept_no_more(server);
 	event_del(&server->retry_timer);
-	/* The socket itself goes on: others hold it too. */
+	accept_rest(server);
+	/* The socket itself may go on: others hold it too. */
 	closep(&server->listener);
 	server->listener = -1;
 	for (struct http_connection *connection = server->connections; connection; connection = next) {

@@ -15,6 +15,7 @@ struct supervisor {
 	const struct plan *plan;
 	struct family family;
 	struct pollfd *polled; /* the signals, then each child's channel */
+	int listener;	       /* -1: none, or closed */
 	bool started;	       /* all were ready at once */
 	bool draining;
 	int64_t kill_at; /* when draining, monotonic µs */
@@ -74,6 +75,9 @@ static void drain(struct supervisor *supervisor, int status)
 	atomic_store(&supervisor->plan->scoreboard->draining, 1);
 	for (size_t i = 0; i < supervisor->family.count; i++)
 		supervisor->family.children[i].start_at = INT64_MAX;
+	/* The children take whom the kernel has let in and close it too: after that connecting fails at once. */
+	closep(&supervisor->listener);
+	supervisor->listener = -1;
 	log_info("draining: %zu processes end what they have begun", count_alive(supervisor));
 	signal_all(supervisor, SIGTERM);
 }
@@ -242,7 +246,7 @@ static void lay_out(struct supervisor *supervisor)
 
 int supervisor_run(const struct plan *plan)
 {
-	struct supervisor supervisor = { .plan = plan };
+	struct supervisor supervisor = { .plan = plan, .listener = plan->listener };
 	sigset_t set;
 
 	supervisor_block();

@@ -17,7 +17,7 @@ struct plan {
 	const struct composition *composition;
 	size_t counts[PROCESS_CLASSES];
 	struct scoreboard *scoreboard;
-	int listener; /* -1: none */
+	int listener; /* -1: none; supervisor_run() takes it, and closes it when the tree drains */
 	int permits;  /* the password hasher's memory file */
 };
 

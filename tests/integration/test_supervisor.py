@@ -5,7 +5,7 @@ import signal
 import socket
 import unittest
 
-from harness import App, Process, Services, binary, wait_for
+from harness import App, Process, Services, binary, free_port, wait_for
 
 
 def is_running(pid):
@@ -88,6 +88,33 @@ class SupervisorTest(unittest.TestCase):
             connection.send(body[10:])
             self.assertEqual(connection.read_response().status, 201)
         self.assertEqual(self.app.process.wait(), 0)
+
+    def test_connecting_while_it_drains_fails_at_once(self):
+        self.start()
+        body = b'{"email":"late@example.com","password":"correct horse battery"}'
+        with self.app.connect() as connection:
+            connection.send(b"POST /v1/accounts HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+                            b"Content-Length: %d\r\n\r\n" % len(body) + body[:10])
+            self.app.process.signal(signal.SIGTERM)
+            wait_for(self.is_refused, "connecting is refused")
+            connection.send(body[10:])
+            self.assertEqual(connection.read_response().status, 201)
+        self.assertEqual(self.app.process.wait(), 0)
+
+    def is_refused(self):
+        try:
+            socket.create_connection(("127.0.0.1", self.app.port), timeout=5).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    def test_nothing_takes_the_place_of_closed_streams(self):
+        self.app.port = free_port()
+        self.app.process = Process(["sh", "-c", 'exec "$0" serve <&- >&- 2>&-', self.app.program], cwd=self.app.folder,
+                                   env=self.app.environment | {"PORT": str(self.app.port)})
+        wait_for(self.app.is_ready, "ready")
+        for pid in [self.app.process.pid, *self.app.children().values()]:
+            self.assertEqual([os.readlink(f"/proc/{pid}/fd/{fd}") for fd in range(3)], ["/dev/null"] * 3)
 
     def test_the_dead_are_replaced_and_the_others_stay(self):
         children = self.start()
