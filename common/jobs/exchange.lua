@@ -81,14 +81,15 @@ local function reap()
 	local lost = redis.call('ZRANGE', inflight, '-inf', integer(now), 'BYSCORE', 'LIMIT', 0, BATCH)
 	for _, member in ipairs(lost) do
 		local id, attempt = string.match(member, '^([^#]*)#(%d+)#')
-		local record = redis.call('HGET', body, id)
+		local record = id and redis.call('HGET', body, id)
 		redis.call('ZREM', inflight, member)
-		redis.call('HSET', attempts, id, attempt)
-		if not record then
-			redis.call('HDEL', attempts, id)
+		if not record then -- nothing to run; what is no member of ours must not stop the queue
+			redis.call('HDEL', attempts, id or member)
 		elseif tonumber(attempt) >= max_attempts(record) then
+			redis.call('HSET', attempts, id, attempt)
 			bury(id, '{"code":"worker_lost","message":"Its worker died or lost touch with Redis while running it."}')
 		else
+			redis.call('HSET', attempts, id, attempt)
 			redis.call('LPUSH', ready, id)
 		end
 	end
@@ -105,7 +106,7 @@ local function take(result)
 	local deadline = integer(now + lease)
 	for i, id in ipairs(ids) do
 		if records[i] then
-			local attempt = integer((begun[i] or 0) + 1)
+			local attempt = integer((tonumber(begun[i] or 0) or 0) + 1)
 			leases[#leases + 1] = deadline
 			leases[#leases + 1] = id .. '#' .. attempt .. '#' .. owner
 			result[#result + 1] = id

@@ -24,7 +24,7 @@ for i, id in ipairs(ids) do
 	result[#result + 1] = id
 	result[#result + 1] = begun[i] or redis.call('HGET', attempts, id) or '0'
 	result[#result + 1] = times[i] or '0'
-	result[#result + 1] = string.match(record, '^%d+\n[^\n]*')
+	result[#result + 1] = string.match(record, '^%d+\n[^\n]*') or '0\n{}'
 	result[#result + 1] = redis.call('HGET', failure, id) or ''
 end
 return result

@@ -412,7 +412,9 @@ static void reads_any_record(struct scene *scene)
 {
 	static const char *const records[] = { "", "\n", "12", "12\n{", "12\n[]\n", "12\n{\"name\":7}\n", "x\ny\nz" };
 	struct job_exchange_result result;
+	struct job_listing *listed;
 	redisReply *reply = NULL;
+	size_t count;
 
 	for (size_t i = 0; i < ARRAY_SIZE(records); i++) {
 		char id[PRONG_UUID_TEXT_SIZE];
@@ -430,11 +432,37 @@ static void reads_any_record(struct scene *scene)
 		CU_ASSERT_STRING_EQUAL(result.deliveries[i].name, "");
 	fetch(scene, 0); /* reaping them must not fail either */
 	CU_ASSERT_EQUAL(counts(scene).states[JOB_STATE_INFLIGHT], 0);
+	CU_ASSERT_EQUAL(job_queue_list(scene->queue, "model", JOB_STATE_DEAD, 100, &scene->arena, &listed, &count), 0);
+	CU_ASSERT_EQUAL(count, ARRAY_SIZE(records));
 }
 
 TEST(job_queue, reads_any_record)
 {
 	play_shared(reads_any_record);
+}
+
+static void goes_on_beside_garbage(struct scene *scene)
+{
+	static const char *const commands[] = { "ZADD prong:{model#0}:inflight 1 garbage",
+						"ZADD prong:{model#0}:inflight 1 #1#0",
+						"ZADD prong:{model#0}:delayed 1 garbage" };
+	redisReply *reply = NULL;
+	char id[PRONG_UUID_TEXT_SIZE];
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+		CU_ASSERT(redis_commandf(scene->redis, TIMEOUT, &reply, commands[i]) == 0);
+		reply_freep(&reply);
+	}
+	prong_uuid_format(add(scene), id);
+	CU_ASSERT(redis_commandf(scene->redis, TIMEOUT, &reply, "HSET prong:{model#0}:attempts %s garbage", id) == 0);
+	reply_freep(&reply);
+	CU_ASSERT_EQUAL(fetch(scene, 10).n_deliveries, 1);
+	CU_ASSERT(counts_are(scene, 0, 0, 1, 0));
+}
+
+TEST(job_queue, goes_on_beside_garbage)
+{
+	play_shared(goes_on_beside_garbage);
 }
 
 static void survives_a_kill(struct scene *scene)
