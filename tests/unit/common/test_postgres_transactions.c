@@ -129,7 +129,7 @@ static int hold(struct prong_ctx *ctx, void *argument)
 	int r = prong_begin(ctx);
 
 	(void)argument;
-	return r < 0 ? r : prong_exec(ctx, "SELECT pg_sleep(3600)");
+	return r < 0 ? r : coroutine_wait(INT64_MAX);
 }
 
 static int want(struct prong_ctx *ctx, void *argument)
