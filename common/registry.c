@@ -282,9 +282,17 @@ static bool route_is_end(const struct prong_route *route)
 	return !route->method && !route->path && !route->handler;
 }
 
-static void add_routes(struct registry *registry, const struct prong_route *routes)
+/* Nothing of an entry behind the end may be looked at but its method, which then is most likely half an address. */
+static void add_routes(struct builder *builder, const char *owner, const struct prong_route *routes)
 {
+	struct registry *registry = builder->registry;
+
 	for (; routes && !route_is_end(routes); routes++) {
+		if ((unsigned)routes->method > PRONG_DELETE) {
+			mistake(builder, "the routes of %s: no method, or no empty entry {} at the end of the list",
+				owner ? owner : "the application");
+			return;
+		}
 		registry->routes = reallocate(registry->routes, (registry->n_routes + 1) * sizeof(*registry->routes));
 		registry->routes[registry->n_routes++] = routes;
 	}
@@ -298,13 +306,15 @@ static void add_jobs(struct registry *registry, const struct prong_job *const *j
 	}
 }
 
-static void add_modules(struct registry *registry, const struct prong_module *const *modules)
+static void add_modules(struct builder *builder, const struct prong_module *const *modules)
 {
+	struct registry *registry = builder->registry;
+
 	for (; modules && *modules; modules++) {
 		registry->modules =
 			reallocate(registry->modules, (registry->n_modules + 1) * sizeof(*registry->modules));
 		registry->modules[registry->n_modules++] = *modules;
-		add_routes(registry, (*modules)->routes);
+		add_routes(builder, (*modules)->name, (*modules)->routes);
 		add_jobs(registry, (*modules)->jobs);
 	}
 }
@@ -317,9 +327,9 @@ int registry_new(const struct prong_app *app, const struct prong_module *const *
 
 	arena_init(&builder.arena);
 	registry->app = app;
-	add_modules(registry, builtin);
-	add_modules(registry, app->modules);
-	add_routes(registry, app->routes);
+	add_modules(&builder, builtin);
+	add_modules(&builder, app->modules);
+	add_routes(&builder, app->name, app->routes);
 	add_jobs(registry, app->jobs);
 	collect_queues(registry);
 

@@ -172,3 +172,13 @@ TEST(registry, finds_accounts_by_their_module)
 	CU_ASSERT_STRING_EQUAL(right, "");
 	CU_ASSERT_PTR_NOT_NULL(strstr(reserved, "module app: "));
 }
+
+TEST(registry, notices_a_list_of_routes_without_end)
+{
+	/* What comes behind a list in memory: no method and no address. */
+	struct prong_route routes[] = { { PRONG_GET, "/", handler }, { .method = 99, .path = (const char *)1 }, {} };
+	_cleanup_(freep) char *text =
+		mistakes_of(&(struct prong_app){ .name = "app", .version = "1", .routes = routes });
+
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "the routes of app: no method, or no empty entry {} at the end"));
+}
