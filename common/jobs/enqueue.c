@@ -29,7 +29,13 @@ static int refuse_payload(struct prong_ctx *ctx, const struct prong_job *job, co
 			  error->pointer, error->detail);
 }
 
-int prong_job_enqueue(struct prong_ctx *ctx, const struct prong_job *job, const void *record)
+/* Mostly the address of a pointer, or another job's record. What is behind a void pointer has GNU C's size of 1. */
+static bool is_of_size(const struct prong_job *job, size_t record_size)
+{
+	return !job->payload || record_size == 1 || record_size == job->payload->size;
+}
+
+int prong_job_enqueue(struct prong_ctx *ctx, const struct prong_job *job, const void *record, size_t record_size)
 {
 	struct buffer payload = { 0 };
 	int r;
@@ -38,6 +44,11 @@ int prong_job_enqueue(struct prong_ctx *ctx, const struct prong_job *job, const 
 	if (!registry_job(ctx->runtime->registry, job->name)) {
 		log_error("the job %s is in no list: add it to the application's PRONG_JOBS()", job->name);
 		return prong_fail(ctx, 500, "unknown_job", "Something went wrong here.");
+	}
+	if (!is_of_size(job, record_size)) {
+		log_error("prong_enqueue(%s): the record has %zu bytes, its payload, struct %s, has %zu", job->name,
+			  record_size, job->payload->name, job->payload->size);
+		return prong_fail(ctx, 500, "wrong_payload", "Something went wrong here.");
 	}
 	if (job->payload) {
 		struct schema_errors *errors = arena_alloc(&ctx->arena, sizeof(*errors));

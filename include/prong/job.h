@@ -40,10 +40,12 @@ struct prong_job {
 /*
  * Enqueues a job with a record of its payload's schema. Suspends. Returns 0 once Redis has it; -EHOSTDOWN or -ETIMEDOUT
  * when Redis cannot be reached in time (503, 504): the job may or may not have been enqueued. -EBUSY, -ENOMEM, -EROFS
- * when it is loading, full, or takes no writes (503): it was not. -EINVAL: the record does not fit its schema, or no
- * list of the application has the job.
+ * when it is loading, full, or takes no writes (503): it was not. -EINVAL: the record does not fit its schema (422).
+ * Mistakes of the program answer 500 and are told in the log: no list of the application has the job, or the record is
+ * of another size than the payload's struct; the compiler cannot see that it is of another type. A job without a
+ * payload takes NULL.
  */
-#define prong_enqueue(ctx, job, record) prong_job_enqueue((ctx), &job##_job, (record))
+#define prong_enqueue(ctx, job, record) prong_job_enqueue((ctx), &job##_job, (record), sizeof(*(record)))
 
 /* The running job's payload; aborts in a handler or for another schema than the job's. */
 #define prong_payload(ctx, type) ((const struct type *)prong_payload_of((ctx), &type##_schema))
@@ -51,7 +53,7 @@ struct prong_job {
 /* The running attempt, from 1. */
 int prong_job_attempt(const struct prong_ctx *ctx);
 
-int prong_job_enqueue(struct prong_ctx *ctx, const struct prong_job *job, const void *record);
+int prong_job_enqueue(struct prong_ctx *ctx, const struct prong_job *job, const void *record, size_t record_size);
 const void *prong_payload_of(const struct prong_ctx *ctx, const struct prong_schema *schema);
 
 #pragma GCC visibility pop

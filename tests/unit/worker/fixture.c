@@ -235,7 +235,7 @@ static int enqueue(struct prong_ctx *ctx, void *argument)
 
 	for (int i = 0; i < enqueuing->count && r == 0; i++) {
 		snprintf(ctx->request_id, sizeof(ctx->request_id), "request-%d", enqueuing->work.number);
-		r = prong_job_enqueue(ctx, enqueuing->job, &enqueuing->work);
+		r = prong_job_enqueue(ctx, enqueuing->job, &enqueuing->work, sizeof(enqueuing->work));
 		enqueuing->work.number++;
 	}
 	return r;

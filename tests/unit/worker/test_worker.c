@@ -82,6 +82,27 @@ TEST(worker, a_long_queue_does_not_shut_out_another)
 	fixture_close(&fixture);
 }
 
+static int enqueue_wrongly(struct prong_ctx *ctx, void *argument)
+{
+	char large[sizeof(struct work) + 1] = { 0 };
+
+	(void)argument;
+	CU_ASSERT(prong_enqueue(ctx, count, &large) < 0);
+	CU_ASSERT_EQUAL(ctx->problem.status, 500);
+	CU_ASSERT_STRING_EQUAL(ctx->problem.code, "wrong_payload");
+	return 0;
+}
+
+TEST(worker, refuses_a_record_of_another_size)
+{
+	struct fixture fixture;
+
+	fixture_open(&fixture, NULL);
+	CU_ASSERT_EQUAL(fixture_run(&fixture, enqueue_wrongly, NULL), 0);
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 0)));
+	fixture_close(&fixture);
+}
+
 /* ---- failing ---- */
 
 TEST(worker, retries_what_failed)
