@@ -139,3 +139,15 @@ int prong_database_query_one(struct prong_ctx *ctx, const struct prong_schema *s
 	*ret_record = record;
 	return 0;
 }
+
+prong_json prong_record_to_json(struct prong_ctx *ctx, const struct prong_schema *schema, const void *record)
+{
+	struct buffer json = { 0 };
+	prong_json result;
+
+	check(record);
+	schema_write_json(schema, SCHEMA_PAYLOAD, record, &json);
+	result.text = prong_strdup(ctx, buffer_text(&json));
+	buffer_free(&json);
+	return result;
+}

@@ -5,6 +5,10 @@
  *
  *     r = prong_query_one(ctx, note, &note, "SELECT * FROM notes WHERE id = $1", id);
  *
+ * A parameter is a bool, an integer that int64_t holds, a double, a char * (NULL is SQL NULL), or a prong_… value: of
+ * prong_opt_… an absent one is SQL NULL too. NULL itself has no type: write (char *)NULL. An enum is no parameter, for
+ * its number is not what a column holds: pass its name. Arrays and nested records go in by prong_to_json().
+ *
  * Rows are bound to records by column name: a field without a column stays empty, a column without a field is ignored,
  * a NULL in a member that cannot be absent is an error of the program and answers 500. Nested records and arrays read
  * json or jsonb columns. All strings live in the context's memory.
@@ -43,6 +47,17 @@
 			     PRONG_PARAMETERS(__VA_ARGS__))
 
 /*
+ * A record as JSON, as its schema says, to be a parameter of type json or jsonb. Every field is in it, write-only ones
+ * too; enums are their names. Does not suspend. With it PostgreSQL takes a record whole:
+ *
+ *     r = prong_query_one(ctx, note, &note,
+ *             "INSERT INTO notes (owner_id, title, tags) SELECT $1, title, tags "
+ *             "FROM jsonb_populate_record(NULL::notes, $2) RETURNING *",
+ *             prong_account_id(ctx), prong_to_json(ctx, note, in));
+ */
+#define prong_to_json(ctx, type, record) prong_record_to_json((ctx), &type##_schema, (const struct type *){ (record) })
+
+/*
  * A transaction: between prong_begin() and prong_commit() or prong_rollback(), every statement of this context runs on
  * one connection of its own. A handler that returns without committing rolls back. After an error inside a transaction
  * every call but prong_rollback() returns -EIO, as PostgreSQL itself would. If prong_commit() returns -EHOSTDOWN, it is
@@ -75,6 +90,7 @@ int prong_database_query_one(struct prong_ctx *ctx, const struct prong_schema *s
 			     const char *sql, struct prong_parameters parameters);
 int prong_database_query(struct prong_ctx *ctx, const struct prong_schema *schema, void **ret_records,
 			 size_t *ret_count, const char *sql, struct prong_parameters parameters);
+prong_json prong_record_to_json(struct prong_ctx *ctx, const struct prong_schema *schema, const void *record);
 
 static inline struct prong_parameter prong_parameter_bool(bool value)
 {
@@ -133,7 +149,6 @@ static inline struct prong_parameter prong_parameter_opt_time(prong_opt_time val
 #define PRONG_PARAMETER(value) _Generic((value),                \
 	bool: prong_parameter_bool,                             \
 	int: prong_parameter_integer,                           \
-	unsigned int: prong_parameter_integer,                  \
 	long: prong_parameter_integer,                          \
 	long long: prong_parameter_integer,                     \
 	double: prong_parameter_double,                         \

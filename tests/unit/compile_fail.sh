@@ -70,4 +70,36 @@ compiles no 'an array with a small count' 'struct { int count; bool *items; } a;
 compiles no 'an array of other records' 'PRONG_ARRAY(struct part) a;' 'PRONG_FIELD_OBJECTS(sample, a, other)'
 compiles no 'an array of pointers to records' 'PRONG_ARRAY(struct part *) a;' 'PRONG_FIELD_OBJECTS(sample, a, part)'
 
+# parameter yes|no TYPE
+parameter() {
+    if printf '%s\n' \
+        '#include <prong/prong.h>' \
+        'enum colour { RED, GREEN };' \
+        'struct part { int32_t n; };' \
+        "typedef $2;" \
+        'int f(struct prong_ctx *ctx, value v); int f(struct prong_ctx *ctx, value v) { return prong_exec(ctx, "SELECT $1", v); }' |
+        "$compiler" -std=gnu17 -Iinclude -Wall -Wextra -Werror -fsyntax-only -x c - 2>/dev/null
+    then
+        result=yes
+    else
+        result=no
+    fi
+    if [ "$result" != "$1" ]; then
+        echo "compiles: $result, should be $1: a parameter of typedef $2" >&2
+        failures=$((failures + 1))
+    fi
+}
+
+parameter yes 'bool value'
+parameter yes 'int32_t value'
+parameter yes 'const char *value'
+parameter yes 'prong_json value'
+parameter yes 'prong_opt_time value'
+parameter no 'enum colour value' # its number is not what a column of names holds
+parameter no 'size_t value'
+parameter no 'void *value'
+parameter no 'struct part value'
+parameter no 'struct part *value'
+parameter no 'PRONG_ARRAY(const char *) value'
+
 [ "$failures" -eq 0 ]

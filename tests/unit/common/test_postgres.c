@@ -107,6 +107,50 @@ TEST(postgres, parameters_and_columns_have_their_types)
 	fixture_close(&fixture);
 }
 
+struct secret {
+	const char *word;
+	enum colour colour;
+	struct part *part;
+	PRONG_ARRAY(const char *) tags;
+	prong_opt_int32 rating;
+};
+PRONG_SCHEMA(secret, PRONG_FIELD(secret, word, .write_only = true),
+	     PRONG_FIELD(secret, colour, .values = PRONG_VALUES("red", "green")),
+	     PRONG_FIELD_OBJECT(secret, part, part), PRONG_FIELD_ARRAY(secret, tags), PRONG_FIELD(secret, rating));
+
+static int whole_records(struct prong_ctx *ctx, void *argument)
+{
+	const char *tags[] = { "a", "quoted \"b\"" };
+	struct part part = { .number = 7 };
+	struct secret in = { "x", GREEN, &part, { 2, tags }, { 0 } }, *out = NULL;
+	int r;
+
+	(void)argument;
+	CU_ASSERT_EQUAL(prong_exec(ctx, "CREATE TEMPORARY TABLE secrets "
+					"(word text, colour text, part jsonb, tags jsonb, rating int)"),
+			0);
+	r = prong_query_one(ctx, secret, &out,
+			    "INSERT INTO secrets SELECT * FROM jsonb_populate_record(NULL::secrets, $1) RETURNING *",
+			    prong_to_json(ctx, secret, &in));
+	CU_ASSERT_EQUAL_FATAL(r, 0);
+	CU_ASSERT_STRING_EQUAL(out->word, "x");
+	CU_ASSERT_EQUAL(out->colour, GREEN);
+	CU_ASSERT_EQUAL(out->part->number, 7);
+	CU_ASSERT_EQUAL_FATAL(out->tags.count, 2);
+	CU_ASSERT_STRING_EQUAL(out->tags.items[1], tags[1]);
+	CU_ASSERT_FALSE(out->rating.set);
+	return 0;
+}
+
+TEST(postgres, takes_whole_records_as_json)
+{
+	struct fixture fixture;
+
+	fixture_open(&fixture, 1, 1, PRONG_SECONDS(5));
+	CU_ASSERT_EQUAL(fixture_run(&fixture, whole_records, NULL), 0);
+	fixture_close(&fixture);
+}
+
 static int rows(struct prong_ctx *ctx, void *argument)
 {
 	struct number *one = (struct number *)argument, *all = NULL;
