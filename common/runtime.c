@@ -1,5 +1,6 @@
 #include "common/runtime.h"
 
+#include <malloc.h>
 #include <sodium.h>
 
 #include "common/jobs/job_queue.h"
@@ -9,6 +10,12 @@
 #include "common/security/keyring.h"
 #include "common/security/password.h"
 #include "common/thread_pool.h"
+
+/*
+ * Allocations from this size on go back to the system when they are freed. Left to itself the C library would raise the
+ * size with the first of them, and a burst of large bodies would stay with the process for ever.
+ */
+#define MAPPED_SIZE (256 * 1024)
 
 /* Threads of a process: for hashes, of which no more run at once than the tree's permits, and for rare blocking calls.
  */
@@ -24,6 +31,7 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 
 	if (sodium_init() < 0)
 		panic("libsodium cannot start");
+	mallopt(M_MMAP_THRESHOLD, MAPPED_SIZE);
 	runtime->settings = settings;
 	runtime->registry = registry;
 	runtime->scoreboard = scoreboard;

@@ -24,6 +24,11 @@ def echo(*fields):
                         "")).encode()
 
 
+def resident(pid):
+    """Bytes of memory that a process holds."""
+    return int(pathlib.Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
+
+
 class ConnectionTest(unittest.TestCase):
     """One http process, with settings of the test's own."""
 
@@ -97,6 +102,23 @@ class Requests(ConnectionTest):
             connection.send_split(echo("Transfer-Encoding: chunked") + chunks + PING, 3001)
             self.assertEqual(len(connection.read_response().json()["text"]), 90000)
             self.assertEqual(connection.read_response().json(), {"ok": True})
+
+    def test_large_bodies_leave_no_memory_behind(self):
+        """What a burst took goes back to the system, whatever order it is freed in."""
+        app = self.serve()
+        if "asan" in pathlib.Path(f"/proc/{app.process.pid}/maps").read_text():
+            self.skipTest("the sanitizer keeps freed memory")
+        for size in (300_000, 900_000):
+            body = b'{"text":"x","parts":[' + b",".join([b'{"name":"x"}'] * (size // 13)) + b"]}"
+            connections = [app.connect() for _ in range(50)]
+            for connection in connections:
+                connection.send(echo(f"Content-Length: {len(body)}") + body[:-1])
+            for connection in connections:
+                connection.send(body[-1:])
+            for connection in connections:
+                self.assertEqual(connection.read_response().status, 200)
+                connection.close()
+        wait_for(lambda: max(map(resident, self.processes(app))) < 32 << 20, "the memory is given back")
 
     def test_expect_continue(self):
         with self.app.connect() as connection:
