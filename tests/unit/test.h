@@ -14,13 +14,13 @@ struct test {
 };
 void test_register(struct test *test);
 
-#define TEST(suite_, name_)                                                                     \
-	static void test_##suite_##_##name_(void);                                              \
-	__attribute__((constructor)) static void register_##suite_##_##name_(void)              \
-	{                                                                                       \
+#define TEST(suite_, name_)                                                                                     \
+	static void test_##suite_##_##name_(void);                                                              \
+	__attribute__((constructor)) static void register_##suite_##_##name_(void)                              \
+	{                                                                                                       \
 		static struct test test = { .suite = #suite_, .name = #name_, .run = test_##suite_##_##name_ }; \
-		test_register(&test);                                                           \
-	}                                                                                       \
+		test_register(&test);                                                                           \
+	}                                                                                                       \
 	static void test_##suite_##_##name_(void)
 
 #endif
