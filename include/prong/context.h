@@ -12,6 +12,8 @@
 #ifndef PRONG_CONTEXT_H
 #define PRONG_CONTEXT_H
 
+#include <errno.h>
+
 #include <prong/types.h>
 
 #pragma GCC visibility push(default)
