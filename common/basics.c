@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <pthread.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -49,17 +48,23 @@ char *duplicate(const char *text)
 	return memcpy(allocate(size), text, size);
 }
 
+char *vformat_text(const char *format, va_list arguments)
+{
+	char *text;
+
+	if (vasprintf(&text, format, arguments) < 0)
+		panic("out of memory: formatting \"%s\"", format);
+	return text;
+}
+
 char *format_text(const char *format, ...)
 {
 	va_list arguments;
 	char *text;
-	int r;
 
 	va_start(arguments, format);
-	r = vasprintf(&text, format, arguments);
+	text = vformat_text(format, arguments);
 	va_end(arguments);
-	if (r < 0)
-		panic("out of memory: formatting \"%s\"", format);
 	return text;
 }
 

@@ -6,6 +6,7 @@
 #include <prong/types.h>
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -58,6 +59,7 @@ void *allocate_array(size_t count, size_t size);
 void *reallocate(void *pointer, size_t size);
 char *duplicate(const char *text);
 char *format_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
+char *vformat_text(const char *format, va_list arguments) __attribute__((format(printf, 1, 0)));
 
 /* Reads a whole file of at most `max_size` bytes; NUL-terminated for convenience. 0 or negative errno (-EFBIG). */
 int file_read(const char *path, size_t max_size, char **ret_data, size_t *ret_size);

@@ -127,15 +127,12 @@ void prong_log(struct prong_ctx *ctx, enum prong_log_level level, const char *fo
 {
 	_cleanup_(freep) char *text = NULL;
 	va_list arguments;
-	int r;
 
 	if (!log_enabled(level))
 		return;
 	va_start(arguments, format);
-	r = vasprintf(&text, format, arguments);
+	text = vformat_text(format, arguments);
 	va_end(arguments);
-	if (r < 0)
-		panic("out of memory: formatting \"%s\"", format);
 	log_line(level, ctx->request_id[0] ? ctx->request_id : NULL, NULL, 0, "%s", text);
 }
 

@@ -218,8 +218,7 @@ static void wrong(struct reading *reading, const struct setting *setting, const 
 	va_list arguments;
 
 	va_start(arguments, format);
-	if (vasprintf(&text, format, arguments) < 0)
-		panic("out of memory");
+	text = vformat_text(format, arguments);
 	va_end(arguments);
 	buffer_add_format(reading->mistakes, "%s: %s\n", setting->name, text);
 	reading->failed = true;

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
-#include <stdarg.h>
 
 #include "common/log.h"
 #include "server/cli/dev.h"
@@ -27,10 +26,8 @@ static const struct command *find_command(const char *name)
 __attribute__((format(printf, 2, 0))) static void say(const struct invocation *invocation, const char *format,
 						      va_list arguments)
 {
-	_cleanup_(freep) char *text = NULL;
+	_cleanup_(freep) char *text = vformat_text(format, arguments);
 
-	if (vasprintf(&text, format, arguments) < 0)
-		panic("out of memory");
 	fprintf(stderr, "%s: %s\n", invocation->program, text);
 }
 

@@ -1,7 +1,6 @@
 #include "server/supervisor/preflight.h"
 
 #include <signal.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -29,8 +28,7 @@ static void problem(struct preflight *preflight, int status, const char *format,
 	va_list arguments;
 
 	va_start(arguments, format);
-	if (vasprintf(&text, format, arguments) < 0)
-		panic("out of memory");
+	text = vformat_text(format, arguments);
 	va_end(arguments);
 	fprintf(stderr, "%s: %s\n", preflight->program, text);
 	/* What needs a person outweighs what may pass by itself. */
