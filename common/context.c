@@ -1,10 +1,11 @@
 #include "common/context.h"
 
+#include <prong/database.h>
+
 #include <stdio.h>
 
 #include "common/log.h"
 #include "common/loop.h"
-#include "common/postgres/postgres.h"
 #include "common/schema/schema.h"
 
 void context_init(struct prong_ctx *ctx, struct runtime *runtime)
@@ -15,8 +16,7 @@ void context_init(struct prong_ctx *ctx, struct runtime *runtime)
 
 void context_end(struct prong_ctx *ctx)
 {
-	if (ctx->transaction)
-		postgres_abandon_transaction(ctx);
+	prong_rollback(ctx);
 	arena_reset(&ctx->arena);
 }
 

@@ -43,7 +43,7 @@ struct prong_ctx {
 
 void context_init(struct prong_ctx *ctx, struct runtime *runtime);
 
-/* Rolls back an open transaction (suspends, shielded), frees the arena. */
+/* Rolls back an open transaction, frees the arena. Never suspends. */
 void context_end(struct prong_ctx *ctx);
 
 /* The problem that stands for a result < 0: what was recorded, else what the errno means (include/prong/database.h). */

@@ -196,7 +196,8 @@ static int change_without_transaction(const struct change *change)
 	} else if (r > 0) {
 		r = 0;
 	}
-	postgres_abandon_transaction(change->ctx);
+	if (change->ctx->transaction)
+		postgres_unpin(change->ctx);
 	if (r < 0 && error.message)
 		explain(change, &error,
 			"it runs outside a transaction, so the statements before this one are done. Undo them by hand, "

@@ -78,12 +78,10 @@ int postgres_run_script(struct prong_ctx *ctx, const char *sql, struct postgres_
 
 /*
  * Between these two, every statement of this context runs on one owned connection, each on its own: for what belongs to
- * a session, such as an advisory lock. postgres_pin() suspends and fails as prong_begin() does.
+ * a session, such as an advisory lock. postgres_pin() suspends and fails as prong_begin() does. prong_rollback() and
+ * the context's end unpin too.
  */
 int postgres_pin(struct prong_ctx *ctx);
 void postgres_unpin(struct prong_ctx *ctx);
-
-/* Called by context_end(): rolls back or unpins. Never suspends. */
-void postgres_abandon_transaction(struct prong_ctx *ctx);
 
 #endif

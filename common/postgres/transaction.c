@@ -73,12 +73,6 @@ void postgres_unpin(struct prong_ctx *ctx)
 	give_up(ctx);
 }
 
-void postgres_abandon_transaction(struct prong_ctx *ctx)
-{
-	if (ctx->transaction)
-		give_up(ctx);
-}
-
 /* COMMIT itself can fail: deferred constraints, serialization. Either way the transaction is over then. */
 static int commit(struct prong_ctx *ctx)
 {

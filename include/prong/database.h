@@ -13,7 +13,7 @@
  * a NULL in a member that cannot be absent is an error of the program and answers 500. Nested records and arrays read
  * json or jsonb columns. All strings live in the context's memory.
  *
- * Every call here suspends. Errors, each answered as shown when a handler returns it:
+ * Every call here but prong_rollback() suspends. Errors, each answered as shown when a handler returns it:
  *     -ENOENT      prong_query_one: no row (404)
  *     -EEXIST      unique or exclusion constraint (409)
  *     -EINVAL      the server refuses a value: out of range, malformed, check, not-null or foreign key constraint (422)
