@@ -402,7 +402,7 @@ static char *find(struct reading *reading, const struct setting *setting, const 
 	return setting->fallback ? duplicate(setting->fallback) : NULL;
 }
 
-int settings_read_with(const char *dev_file, struct settings **ret_settings, struct buffer *mistakes)
+int settings_read(const char *dev_file, struct settings **ret_settings, struct buffer *mistakes)
 {
 	struct reading reading = { .store = allocate(sizeof(struct store)), .mistakes = mistakes };
 	struct store *store = reading.store;
@@ -431,11 +431,6 @@ int settings_read_with(const char *dev_file, struct settings **ret_settings, str
 	}
 	*ret_settings = &store->settings;
 	return 0;
-}
-
-int settings_read(struct settings **ret_settings, struct buffer *mistakes)
-{
-	return settings_read_with(NULL, ret_settings, mistakes);
 }
 
 bool settings_log_json(const struct settings *settings)

@@ -56,15 +56,10 @@ struct setting_value {
 
 /*
  * Reads everything. 0, or -EINVAL with one line per mistake in `mistakes`: the setting, what is wrong and what would be
- * right, never a secret's value. `ret_settings` owns its strings until settings_free().
+ * right, never a secret's value. `ret_settings` owns its strings until settings_free(). `dev_file` comes after `.env`:
+ * what `dev` wrote about the services it runs; NULL or no such file: none. Not used in production.
  */
-int settings_read(struct settings **ret_settings, struct buffer *mistakes);
-
-/*
- * The same with one more file after `.env`: what `dev` wrote about the services it runs. NULL or no such file: none.
- * Not used in production.
- */
-int settings_read_with(const char *dev_file, struct settings **ret_settings, struct buffer *mistakes);
+int settings_read(const char *dev_file, struct settings **ret_settings, struct buffer *mistakes);
 
 /* Whether log lines are JSON: as set, or where standard error is no terminal. */
 bool settings_log_json(const struct settings *settings);

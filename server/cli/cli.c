@@ -117,7 +117,7 @@ static int need_settings(struct invocation *invocation, struct buffer *mistakes)
 {
 	if (invocation->settings)
 		return 0;
-	return settings_read_with(dev_is_running() ? DEV_ENVIRONMENT : NULL, &invocation->settings, mistakes);
+	return settings_read(dev_is_running() ? DEV_ENVIRONMENT : NULL, &invocation->settings, mistakes);
 }
 
 static void need_value(const struct invocation *invocation, const char *name, const char *value, const char *example,

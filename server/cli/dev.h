@@ -27,7 +27,7 @@ int dev_folder_open(const struct invocation *invocation, int *ret_lock);
 /* Reads the secret, or makes it. Results as above; the caller frees `ret_secret`. */
 int dev_secret(const struct invocation *invocation, char **ret_secret);
 
-/* Writes what settings_read_with() takes; a NULL value is left out. Results as above. */
+/* Writes what settings_read() takes; a NULL value is left out. Results as above. */
 int dev_environment_write(const struct invocation *invocation, const char *database_url, const char *redis_url,
 			  const char *secret);
 

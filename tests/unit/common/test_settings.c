@@ -52,7 +52,7 @@ static char *mistakes_of(void)
 	struct buffer mistakes = { 0 };
 	char *text;
 
-	CU_ASSERT_EQUAL(settings_read(&settings, &mistakes), -EINVAL);
+	CU_ASSERT_EQUAL(settings_read(NULL, &settings, &mistakes), -EINVAL);
 	CU_ASSERT_PTR_NULL(settings);
 	text = duplicate(buffer_text(&mistakes));
 	buffer_free(&mistakes);
@@ -64,7 +64,7 @@ static struct settings *settings_of(void)
 	struct settings *settings = NULL;
 	struct buffer mistakes = { 0 };
 
-	if (settings_read(&settings, &mistakes) < 0)
+	if (settings_read(NULL, &settings, &mistakes) < 0)
 		panic("%s", buffer_text(&mistakes));
 	buffer_free(&mistakes);
 	return settings;
@@ -140,7 +140,7 @@ TEST(settings, take_what_dev_wrote_last)
 	enter();
 	put(".env", "PORT=1\n");
 	put("secret", "PORT=2\nHOST=0.0.0.0\n");
-	CU_ASSERT_EQUAL_FATAL(settings_read_with("secret", &settings, &mistakes), 0);
+	CU_ASSERT_EQUAL_FATAL(settings_read("secret", &settings, &mistakes), 0);
 	CU_ASSERT_EQUAL(settings->port, 1);
 	CU_ASSERT_STRING_EQUAL(source_of(settings, "HOST", &value), "dev");
 	CU_ASSERT_STRING_EQUAL(settings->public_url, "http://localhost:1");
