@@ -38,11 +38,6 @@ bool log_enabled(enum prong_log_level level)
 	return level >= logger.level;
 }
 
-uint64_t log_dropped(void)
-{
-	return log_output_dropped();
-}
-
 /* At most `limit` bytes of a text, not cutting through a character. */
 static size_t cut(const char *text, size_t size, size_t limit)
 {

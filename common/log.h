@@ -28,7 +28,6 @@ void log_open(const char *service, const char *process, enum prong_log_level lev
 void log_attach(struct loop *loop);
 void log_detach(void); /* writes what is left, waiting at most 100 ms */
 bool log_enabled(enum prong_log_level level);
-uint64_t log_dropped(void);
 
 void log_line(enum prong_log_level level, const char *request_id, const struct log_field *fields, size_t n_fields,
 	      const char *format, ...) __attribute__((format(printf, 5, 6)));

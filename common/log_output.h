@@ -1,5 +1,5 @@
 /*
- * Where log lines go: standard error, through a bounded buffer, never blocking. Only common/log.c uses this.
+ * Where log lines go: standard error, through a bounded buffer, never blocking. For common/log.c, and its tests.
  *
  * Standard error may be shared with other processes, so it is not made non-blocking: that would change it for them.
  * Pipes and terminals are opened a second time instead, sockets are written with MSG_DONTWAIT, and what can be neither

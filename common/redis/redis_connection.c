@@ -295,7 +295,8 @@ static void on_resolved(void *argument, int error, struct addrinfo *addresses)
 	connect_next(redis);
 }
 
-void redis_connection_start(struct redis *redis)
+/* From then on the connection keeps itself alive. */
+static void start(struct redis *redis)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
@@ -396,7 +397,7 @@ static void on_timer(int fd, short what, void *argument)
 
 	(void)fd, (void)what;
 	if (redis->state == REDIS_WAITING)
-		redis_connection_start(redis);
+		start(redis);
 	else if (redis->state == REDIS_READY)
 		judge_silence(redis);
 	else
@@ -431,7 +432,7 @@ struct redis *redis_new(struct loop *loop, const char *url, const char *name)
 	redis->timer = event_new(loop_base(loop), -1, 0, on_timer, redis);
 	redis->flush = event_new(loop_base(loop), -1, 0, on_flush, redis);
 	check(redis->timer && redis->flush);
-	redis_connection_start(redis);
+	start(redis);
 	return redis;
 }
 

@@ -59,9 +59,6 @@ struct redis {
 	char error[256];
 };
 
-/* Begins to connect; from then on the connection keeps itself alive. */
-void redis_connection_start(struct redis *redis);
-
 /* Gives the connection up, answers what is unanswered with -EHOSTDOWN, and reconnects after a while. */
 void redis_connection_fail(struct redis *redis, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -102,7 +102,6 @@ int command_mistakes(const struct invocation *invocation, int status, struct buf
  */
 struct table;
 struct table *table_new(const char *const columns[]); /* lower case, their text borrowed; ends with NULL */
-struct table *table_free(struct table *table);	      /* returns NULL */
 void table_freep(struct table **table);		      /* for _cleanup_ */
 void table_add(struct table *table, const char *text);
 void table_add_integer(struct table *table, int64_t value);

@@ -26,10 +26,10 @@ void dev_postgres_stop(struct dev_postgres *postgres);
 
 /* ---- in dev_postgres_data.c ---- */
 
-/* Finds the programs: those of the version that made the data, else the newest. Results as above, as for the next. */
-int dev_postgres_find(struct dev_postgres *postgres, const struct invocation *invocation);
-
-/* Makes `home` and, by initdb into another name, `data`, where they are not; refuses what is damaged. */
+/*
+ * Finds the programs, those of the version that made the data, else the newest; makes `home` and, by initdb into
+ * another name, `data`, where they are not; refuses what is damaged. Results as above.
+ */
 int dev_postgres_make(struct dev_postgres *postgres, const struct invocation *invocation);
 
 #endif

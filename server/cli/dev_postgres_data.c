@@ -68,7 +68,7 @@ static void find_in_path(struct dev_postgres *postgres)
 		}
 }
 
-int dev_postgres_find(struct dev_postgres *postgres, const struct invocation *invocation)
+static int find_programs(struct dev_postgres *postgres, const struct invocation *invocation)
 {
 	int made_by = data_version(postgres);
 
@@ -233,7 +233,7 @@ int dev_postgres_make(struct dev_postgres *postgres, const struct invocation *in
 
 	if (status)
 		return status;
-	status = dev_postgres_find(postgres, invocation);
+	status = find_programs(postgres, invocation);
 	if (status)
 		return status;
 	return access(postgres->data, F_OK) == 0 ? STATUS_OK : make_data(postgres, invocation);

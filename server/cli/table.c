@@ -26,21 +26,15 @@ struct table *table_new(const char *const columns[])
 	return table;
 }
 
-struct table *table_free(struct table *table)
-{
-	if (!table)
-		return NULL;
-	for (size_t i = 0; i < table->n_cells; i++)
-		free(table->cells[i].text);
-	free(table->cells);
-	free(table->columns);
-	free(table);
-	return NULL;
-}
-
 void table_freep(struct table **table)
 {
-	table_free(*table);
+	if (!*table)
+		return;
+	for (size_t i = 0; i < (*table)->n_cells; i++)
+		free((*table)->cells[i].text);
+	free((*table)->cells);
+	free((*table)->columns);
+	free(*table);
 }
 
 static void add(struct table *table, enum cell_kind kind, char *text)

@@ -1,4 +1,5 @@
 #include "common/log.h"
+#include "common/log_output.h"
 #include "tests/unit/test.h"
 
 #include <event2/event.h>
@@ -277,7 +278,7 @@ static void overfill(void)
 			log_info("line %d.%d of many that nobody reads", i, j);
 		run_once(loop);
 	}
-	dropped = log_dropped();
+	dropped = log_output_dropped();
 	CU_ASSERT(dropped > 0 && dropped < 10000);
 	do {
 		kept = capture.size;
@@ -325,7 +326,7 @@ TEST(log, a_full_pipe_blocks_no_end)
 		log_info("line %d of many that nobody reads", i);
 	log_detach();
 	log_info("one that nobody reads either");
-	CU_ASSERT(log_dropped() > 0);
+	CU_ASSERT(log_output_dropped() > 0);
 	restore();
 	loop_free(loop);
 }
@@ -343,7 +344,7 @@ TEST(log, a_vanished_reader_and_a_full_disk_are_survived)
 	log_info("one");
 	log_info("two");
 	run_once(loop);
-	CU_ASSERT(log_dropped() == 2);
+	CU_ASSERT(log_output_dropped() == 2);
 	log_detach();
 	restore();
 
@@ -351,7 +352,7 @@ TEST(log, a_vanished_reader_and_a_full_disk_are_survived)
 	redirect(-1, full);
 	log_open("notes", "http 0", PRONG_LOG_INFO, true);
 	log_info("one");
-	CU_ASSERT(log_dropped() == 1);
+	CU_ASSERT(log_output_dropped() == 1);
 	restore();
 	loop_free(loop);
 }
@@ -374,7 +375,7 @@ TEST(log, lines_of_many_processes_never_mix)
 			log_open("notes", "writer", PRONG_LOG_INFO, true);
 			for (int j = 0; j < LINES; j++)
 				log_info("%.*s", 200 + j, text);
-			_exit(log_dropped() > 0);
+			_exit(log_output_dropped() > 0);
 		}
 	}
 	while (running > 0) {
