@@ -142,3 +142,12 @@ uint64_t random_u64(void)
 	state[3] = rotate_left(state[3], 45);
 	return result;
 }
+
+prong_duration reconnect_delay(size_t failures)
+{
+	prong_duration full = PRONG_MILLISECONDS(50) << (failures < 6 ? failures : 6);
+
+	if (full > PRONG_SECONDS(2))
+		full = PRONG_SECONDS(2);
+	return full / 2 + (prong_duration)(random_u64() % (uint64_t)(full / 2));
+}

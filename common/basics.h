@@ -67,4 +67,10 @@ int file_read(const char *path, size_t max_size, char **ret_data, size_t *ret_si
 /* Cryptographically random where it matters is libsodium's job; this is for jitter and ids. xoshiro256**. */
 uint64_t random_u64(void);
 
+/*
+ * How long to wait before a server is tried again after `failures` failures in a row before this one: 50 ms doubling to
+ * 2 s. Half of it is random, so that many processes do not come back at the same instant.
+ */
+prong_duration reconnect_delay(size_t failures);
+
 #endif

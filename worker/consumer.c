@@ -3,8 +3,6 @@
 #include "common/log.h"
 #include "common/loop.h"
 
-#define FIRST_BACKOFF PRONG_MILLISECONDS(50)
-#define MAX_BACKOFF PRONG_SECONDS(2)
 /* Tokens can be lost with the worker that took them: look without one now and then. */
 #define LOOK_AFTER PRONG_SECONDS(5)
 
@@ -204,11 +202,7 @@ static void sleep_until_work(struct consumer *consumer)
 
 static void back_off(size_t failures)
 {
-	prong_duration full = FIRST_BACKOFF << (failures < 6 ? failures : 6);
-
-	if (full > MAX_BACKOFF)
-		full = MAX_BACKOFF;
-	coroutine_sleep_until(monotonic_us() + full / 2 + (int64_t)(random_u64() % (uint64_t)(full / 2)));
+	coroutine_sleep_until(monotonic_us() + reconnect_delay(failures));
 }
 
 /* What the process that died in this place had running goes back at once. */

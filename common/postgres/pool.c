@@ -11,8 +11,6 @@
 #define OVERDUE PRONG_SECONDS(1)
 #define CROWDED 4 /* statements of a connection, while others can still be made */
 #define WAIT_FOR_CONNECTION PRONG_SECONDS(1)
-#define MIN_BACKOFF PRONG_MILLISECONDS(50)
-#define MAX_BACKOFF PRONG_SECONDS(2)
 #define DIAL_TIMEOUT PRONG_SECONDS(10) /* libpq's own is for one address, and ends before the session's settings */
 
 static void set_timer(struct event *event, prong_duration after)
@@ -30,14 +28,8 @@ void pool_watch(struct postgres *postgres)
 
 static void back_off(struct postgres *postgres)
 {
-	prong_duration delay = postgres->backoff * 2;
+	prong_duration delay = reconnect_delay(postgres->failures++);
 
-	if (delay < MIN_BACKOFF)
-		delay = MIN_BACKOFF;
-	if (delay > MAX_BACKOFF)
-		delay = MAX_BACKOFF;
-	postgres->backoff = delay;
-	delay = delay / 2 + (prong_duration)(random_u64() % (uint64_t)(delay / 2));
 	postgres->retry_at = monotonic_us() + delay;
 	set_timer(postgres->retry, delay);
 }
@@ -171,7 +163,7 @@ void pool_connection_closed(struct postgres_connection *connection, bool lost)
 
 	/* A server that takes connections only to drop them is not asked again and again. */
 	if (monotonic_us() - connection->ready_since > PRONG_SECONDS(1))
-		postgres->backoff = 0;
+		postgres->failures = 0;
 	else if (lost)
 		back_off(postgres);
 	dial_what_is_needed(connection->pool);

@@ -34,8 +34,8 @@ struct postgres {
 	bool ticking;
 	struct event *retry; /* the end of a backoff */
 	int64_t retry_at;    /* no attempts before; monotonic µs */
-	prong_duration backoff;
-	bool down; /* the last attempt failed; logged */
+	size_t failures;     /* in a row; a connection that lived for a second ends it */
+	bool down;	     /* the last attempt failed; logged */
 	char *last_error;
 	char *ping_reason;
 };

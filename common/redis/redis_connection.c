@@ -13,8 +13,6 @@
 
 #define CONNECT_TIMEOUT PRONG_SECONDS(2) /* of one address, greeting included */
 #define OVERDUE PRONG_SECONDS(1)
-#define FIRST_BACKOFF PRONG_MILLISECONDS(50)
-#define MAX_BACKOFF PRONG_SECONDS(2)
 
 static void connect_next(struct redis *redis);
 
@@ -341,16 +339,6 @@ static void forget_addresses(struct redis *redis)
 	redis->addresses = redis->next_address = NULL;
 }
 
-/* Half of it is fixed, half random, so that many processes do not come back at the same instant. */
-static prong_duration backoff(size_t failures)
-{
-	prong_duration full = FIRST_BACKOFF << (failures < 6 ? failures : 6);
-
-	if (full > MAX_BACKOFF)
-		full = MAX_BACKOFF;
-	return full / 2 + (prong_duration)(random_u64() % (uint64_t)(full / 2));
-}
-
 void redis_connection_fail(struct redis *redis, const char *format, ...)
 {
 	char before[sizeof(redis->error)];
@@ -370,7 +358,7 @@ void redis_connection_fail(struct redis *redis, const char *format, ...)
 	}
 	forget_addresses(redis);
 	redis->state = REDIS_WAITING;
-	set_timer(redis, backoff(redis->failures++));
+	set_timer(redis, reconnect_delay(redis->failures++));
 }
 
 static bool overdue(const struct redis *redis)
