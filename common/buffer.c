@@ -1,9 +1,9 @@
 #include "common/buffer.h"
 
-#include <math.h>
 #include <stdio.h>
 
 #include "common/basics.h"
+#include "common/number.h"
 #include "common/utf8.h"
 
 void buffer_free(struct buffer *buffer)
@@ -38,30 +38,16 @@ void buffer_add_char(struct buffer *buffer, char c)
 
 void buffer_add_integer(struct buffer *buffer, int64_t value)
 {
-	char digits[20], *place = digits + sizeof(digits);
-	uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
+	char room[NUMBER_TEXT_SIZE], *text = integer_format(value, room);
 
-	do {
-		*--place = (char)('0' + rest % 10);
-		rest /= 10;
-	} while (rest);
-	if (value < 0)
-		buffer_add_char(buffer, '-');
-	buffer_add(buffer, place, (size_t)(digits + sizeof(digits) - place));
+	buffer_add(buffer, text, (size_t)(room + sizeof(room) - 1 - text));
 }
 
 void buffer_add_double(struct buffer *buffer, double value)
 {
-	char text[32];
-	int length = 0;
+	char text[NUMBER_TEXT_SIZE];
 
-	check(isfinite(value)); /* JSON cannot say it; whoever takes doubles in refuses them */
-	for (int precision = 15; precision <= 17; precision++) {
-		length = snprintf(text, sizeof(text), "%.*g", precision, value);
-		if (strtod(text, NULL) == value)
-			break;
-	}
-	buffer_add(buffer, text, (size_t)length);
+	buffer_add(buffer, text, (size_t)double_format(value, text));
 }
 
 void buffer_add_format(struct buffer *buffer, const char *format, ...)

@@ -29,7 +29,7 @@ static inline void buffer_add(struct buffer *buffer, const void *data, size_t si
 void buffer_add_string(struct buffer *buffer, const char *text);
 void buffer_add_char(struct buffer *buffer, char c);
 void buffer_add_integer(struct buffer *buffer, int64_t value);
-void buffer_add_double(struct buffer *buffer, double value); /* shortest text that reads back equal; JSON syntax */
+void buffer_add_double(struct buffer *buffer, double value); /* as double_format(); JSON syntax, so finite */
 void buffer_add_format(struct buffer *buffer, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* A JSON string with its quotes: control characters, quotes, backslashes escaped; invalid UTF-8 becomes U+FFFD. */

@@ -1,10 +1,10 @@
 #include "common/postgres/statement.h"
 
 #include <math.h>
-#include <stdio.h>
 
 #include "common/context.h"
 #include "common/log.h"
+#include "common/number.h"
 #include "common/postgres/error.h"
 #include "common/postgres/pool.h"
 
@@ -19,33 +19,14 @@ struct encoded {
 	char room[MAX_PARAMETERS][TEXT_SIZE];
 };
 
-static const char *encode_integer(int64_t value, char room[TEXT_SIZE])
-{
-	uint64_t rest = value < 0 ? -(uint64_t)value : (uint64_t)value;
-	char *at = room + TEXT_SIZE - 1;
-
-	*at = '\0';
-	do {
-		*--at = (char)('0' + rest % 10);
-		rest /= 10;
-	} while (rest);
-	if (value < 0)
-		*--at = '-';
-	return at;
-}
-
 static const char *encode_double(double value, char room[TEXT_SIZE])
 {
 	if (isnan(value))
 		return "NaN";
 	if (isinf(value))
 		return value > 0 ? "Infinity" : "-Infinity";
-	/* The shortest text that reads back equal: a numeric column keeps every digit. */
-	for (int digits = 15; digits <= 17; digits++) {
-		snprintf(room, TEXT_SIZE, "%.*g", digits, value);
-		if (strtod(room, NULL) == value)
-			break;
-	}
+	/* Read back equal: a numeric column keeps every digit. */
+	double_format(value, room);
 	return room;
 }
 
@@ -57,7 +38,7 @@ static const char *encode(const struct prong_parameter *parameter, char room[TEX
 	case PRONG_KIND_BOOL:
 		return parameter->boolean ? "t" : "f";
 	case PRONG_KIND_INT64:
-		return encode_integer(parameter->integer, room);
+		return integer_format(parameter->integer, room);
 	case PRONG_KIND_DOUBLE:
 		return encode_double(parameter->real, room);
 	case PRONG_KIND_STRING:
