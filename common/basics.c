@@ -101,6 +101,53 @@ int file_read(const char *path, size_t max_size, char **ret_data, size_t *ret_si
 	return 0;
 }
 
+static int write_all(int fd, const char *data, size_t size)
+{
+	while (size) {
+		ssize_t n = write(fd, data, size);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		data += n > 0 ? n : 0;
+		size -= n > 0 ? (size_t)n : 0;
+	}
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+int file_write(const char *path, mode_t mode, const void *data, size_t size)
+{
+	_cleanup_(freep) char *temporary = format_text("%s.new", path);
+	_cleanup_(closep) int fd = -1;
+	int r;
+
+	/* Made anew: what lies there may be open to others, or a link to elsewhere. */
+	unlink(temporary);
+	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	if (fd < 0)
+		return -errno;
+	r = write_all(fd, data, size);
+	if (r == 0 && rename(temporary, path) < 0)
+		r = -errno;
+	if (r < 0)
+		unlink(temporary);
+	return r;
+}
+
+int folder_make(const char *path, mode_t mode)
+{
+	_cleanup_(freep) char *part = duplicate(path);
+
+	for (char *end = part + 1; *end; end++) {
+		if (*end != '/')
+			continue;
+		*end = '\0';
+		if (mkdir(part, 0777) < 0 && errno != EEXIST)
+			return -errno;
+		*end = '/';
+	}
+	return mkdir(part, mode) < 0 && errno != EEXIST ? -errno : 0;
+}
+
 static uint64_t rotate_left(uint64_t x, int k)
 {
 	return (x << k) | (x >> (64 - k));

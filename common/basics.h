@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -63,6 +64,12 @@ char *vformat_text(const char *format, va_list arguments) __attribute__((format(
 
 /* Reads a whole file of at most `max_size` bytes; NUL-terminated for convenience. 0 or negative errno (-EFBIG). */
 int file_read(const char *path, size_t max_size, char **ret_data, size_t *ret_size);
+
+/* Writes a new file, under another name until it is whole; one of the same name is replaced. 0 or negative errno. */
+int file_write(const char *path, mode_t mode, const void *data, size_t size);
+
+/* Makes a folder, with the mode given, and those above it, where they are missing. 0 or negative errno. */
+int folder_make(const char *path, mode_t mode);
 
 /* Cryptographically random where it matters is libsodium's job; this is for jitter and ids. xoshiro256**. */
 uint64_t random_u64(void);

@@ -1,8 +1,6 @@
 /* The two ways a message leaves; both block, so they run on the thread pool. */
 #include <curl/curl.h>
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "common/context.h"
 #include "common/loop.h"
@@ -24,56 +22,19 @@ struct delivering {
 
 /* ---- the mailbox ---- */
 
-static int make_folders(const char *path)
-{
-	_cleanup_(freep) char *part = duplicate(path);
-
-	for (char *c = part + 1; *c; c++) {
-		if (*c != '/')
-			continue;
-		*c = '\0';
-		if (mkdir(part, 0777) < 0 && errno != EEXIST)
-			return -errno;
-		*c = '/';
-	}
-	/* Mails are letters: what they hold is for whom they are for, and may be a way into an account. */
-	return mkdir(part, 0700) < 0 && errno != EEXIST ? -errno : 0;
-}
-
-static int write_file(const char *path, const struct buffer *content)
-{
-	_cleanup_(closep) int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
-	size_t written = 0;
-
-	if (fd < 0)
-		return -errno;
-	while (written < content->size) {
-		ssize_t size = write(fd, content->data + written, content->size - written);
-
-		if (size < 0 && errno != EINTR)
-			return -errno;
-		written += size > 0 ? (size_t)size : 0;
-	}
-	return 0;
-}
-
 static int deliver_file(void *argument)
 {
 	struct delivering *delivering = argument;
 	const char *folder = delivering->settings->mail_dir;
 	_cleanup_(freep) char *path = format_text("%s/%s.eml", folder, delivering->name);
-	_cleanup_(freep) char *temporary = format_text("%s/.%s.tmp", folder, delivering->name);
 	int r;
 
-	r = make_folders(folder);
+	/* Mails are letters: what they hold is for whom they are for, and may be a way into an account. */
+	r = folder_make(folder, 0700);
 	if (r == 0)
-		r = write_file(temporary, &delivering->message);
-	if (r == 0 && rename(temporary, path) < 0)
-		r = -errno;
-	if (r < 0) {
+		r = file_write(path, 0600, delivering->message.data, delivering->message.size);
+	if (r < 0)
 		snprintf(delivering->error, sizeof(delivering->error), "%s: %s", path, strerror(-r));
-		unlink(temporary);
-	}
 	return r;
 }
 

@@ -335,26 +335,6 @@ static int write_file(const char *path, const char *text, struct buffer *mistake
 	return -EIO;
 }
 
-static int make_folders(const char *folder, struct buffer *mistakes)
-{
-	_cleanup_(freep) char *path = duplicate(folder);
-
-	for (char *at = path + 1;; at++) {
-		char c = *at;
-
-		if (c && c != '/')
-			continue;
-		*at = '\0';
-		if (mkdir(path, 0777) < 0 && errno != EEXIST) {
-			buffer_add_format(mistakes, "%s: cannot be made: %m\n", path);
-			return -EIO;
-		}
-		*at = c;
-		if (!c)
-			return 0;
-	}
-}
-
 int migrations_new_files(const char *folder, const char *name, char **ret_up, char **ret_down, struct buffer *mistakes)
 {
 	_cleanup_(freep) char *clean = clean_name(name), *up = NULL, *down = NULL, *up_text = NULL, *down_text = NULL;
@@ -380,8 +360,10 @@ int migrations_new_files(const char *folder, const char *name, char **ret_up, ch
 			      clean);
 	down_text = format_text("-- Undoes %04d_%s. While this file holds no statement, it cannot be undone.\n\n",
 				number, clean);
-	r = make_folders(folder, mistakes);
-	if (r == 0)
+	r = folder_make(folder, 0777);
+	if (r < 0)
+		buffer_add_format(mistakes, "%s: cannot be made: %s\n", folder, strerror(-r));
+	else
 		r = write_file(up, up_text, mistakes);
 	if (r == 0)
 		r = write_file(down, down_text, mistakes);

@@ -42,27 +42,6 @@ int dev_folder_open(const struct invocation *invocation, int *ret_lock)
 	return STATUS_OK;
 }
 
-/* Writes under another name and renames, so that nobody ever sees half of it. */
-static int write_whole(const char *path, const char *text)
-{
-	_cleanup_(freep) char *temporary = format_text("%s.new", path);
-	_cleanup_(closep) int fd = -1;
-	size_t size = strlen(text);
-
-	/* Made anew: what lies there may be open to others, or a link to elsewhere. */
-	unlink(temporary);
-	fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, size) != (ssize_t)size || fsync(fd) < 0 || rename(temporary, path) < 0) {
-		int error = errno;
-
-		unlink(temporary);
-		return -error;
-	}
-	return 0;
-}
-
 int dev_secret(const struct invocation *invocation, char **ret_secret)
 {
 	unsigned char random[SECRET_BYTES];
@@ -92,7 +71,7 @@ int dev_secret(const struct invocation *invocation, char **ret_secret)
 		panic("libsodium cannot start");
 	randombytes_buf(random, sizeof(random));
 	sodium_bin2hex(text, sizeof(text), random, sizeof(random));
-	r = write_whole(SECRET_FILE, text);
+	r = file_write(SECRET_FILE, 0600, text, strlen(text));
 	if (r < 0)
 		return command_error(invocation, STATUS_CONFIGURATION, "%s cannot be written: %s", SECRET_FILE,
 				     strerror(-r));
@@ -122,7 +101,7 @@ int dev_environment_write(const struct invocation *invocation, const char *datab
 	add_variable(&out, "DATABASE_URL", database_url);
 	add_variable(&out, "REDIS_URL", redis_url);
 	add_variable(&out, "PRONG_SECRET", secret);
-	r = write_whole(DEV_ENVIRONMENT, buffer_text(&out));
+	r = file_write(DEV_ENVIRONMENT, 0600, out.data, out.size);
 	buffer_free(&out);
 	if (r == 0)
 		return STATUS_OK;
