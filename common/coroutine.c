@@ -1,11 +1,7 @@
 #include "common/loop_internal.h"
 
-#include <event2/event.h>
-
 /* Waits longer than this are looked at again meanwhile: keeps the timer's arithmetic far from overflow. */
 #define TIMER_MAX PRONG_HOURS(1)
-
-#define TRIM_INTERVAL_SECONDS 1
 
 enum coroutine_state {
 	COROUTINE_READY, /* in the loop's list; only the first of wake, cancel and deadline puts it there */
@@ -95,7 +91,7 @@ static void coroutine_end(struct coroutine *coroutine)
 	loop->alive--;
 	if (!loop->trim_scheduled && stack_pool_untidy(&loop->stacks)) {
 		loop->trim_scheduled = true;
-		check(event_add(loop->trim, &(struct timeval){ .tv_sec = TRIM_INTERVAL_SECONDS }) == 0);
+		timer_set(loop->trim, TRIM_INTERVAL);
 	}
 }
 
@@ -147,7 +143,7 @@ static void set_timer(struct loop *loop, int64_t at, int64_t now)
 	if (delay > TIMER_MAX)
 		delay = TIMER_MAX;
 	loop->timer_at = now + delay;
-	check(event_add(loop->timer, &(struct timeval){ .tv_sec = delay / 1000000, .tv_usec = delay % 1000000 }) == 0);
+	timer_set(loop->timer, delay);
 }
 
 /* When the current wait ends for want of an answer. */

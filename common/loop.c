@@ -80,7 +80,7 @@ static void on_turn(evutil_socket_t fd, short events, void *argument)
 	}
 	loop->turn_scheduled = loop->ready || loop->tasks;
 	if (loop->turn_scheduled) /* activating it would let no other event in: libevent empties its list first */
-		check(event_add(loop->turn, &(struct timeval){ 0 }) == 0);
+		timer_set(loop->turn, 0);
 }
 
 static void on_timer(evutil_socket_t fd, short events, void *argument)
@@ -99,7 +99,7 @@ static void on_trim(evutil_socket_t fd, short events, void *argument)
 	stack_pool_trim(&loop->stacks);
 	loop->trim_scheduled = stack_pool_untidy(&loop->stacks);
 	if (loop->trim_scheduled)
-		check(event_add(loop->trim, &(struct timeval){ .tv_sec = 1 }) == 0);
+		timer_set(loop->trim, TRIM_INTERVAL);
 }
 
 static struct post *take_posts(struct loop *loop)
@@ -232,4 +232,11 @@ struct event_base *loop_base(struct loop *loop)
 size_t loop_coroutines(const struct loop *loop)
 {
 	return loop->alive;
+}
+
+void timer_set(struct event *timer, prong_duration after)
+{
+	if (after < 0)
+		after = 0;
+	check(event_add(timer, &(struct timeval){ .tv_sec = after / 1000000, .tv_usec = after % 1000000 }) == 0);
 }

@@ -11,6 +11,7 @@
 
 #include "common/basics.h"
 
+struct event;
 struct event_base;
 struct loop;
 struct coroutine;
@@ -27,6 +28,9 @@ void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 struct event_base *loop_base(struct loop *loop);
 size_t loop_coroutines(const struct loop *loop); /* alive now */
+
+/* Sets a timer of libevent to fire `after` µs from now, at once where that is negative. */
+void timer_set(struct event *timer, prong_duration after);
 
 /*
  * Runs `function(argument)` on the loop's thread, soon. The only call that other threads may make. Never lost while the

@@ -9,7 +9,9 @@
 
 #include <pthread.h>
 
-struct event;
+/* How long stacks that are not needed are kept before some of them are given back. */
+#define TRIM_INTERVAL PRONG_SECONDS(1)
+
 struct post;
 
 struct loop {

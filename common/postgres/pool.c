@@ -1,7 +1,5 @@
 #include "common/postgres/pool.h"
 
-#include <event2/event.h>
-
 #include "common/log.h"
 #include "common/postgres/detached.h"
 #include "common/postgres/dial.h"
@@ -13,17 +11,12 @@
 #define WAIT_FOR_CONNECTION PRONG_SECONDS(1)
 #define DIAL_TIMEOUT PRONG_SECONDS(10) /* libpq's own is for one address, and ends before the session's settings */
 
-static void set_timer(struct event *event, prong_duration after)
-{
-	event_add(event, &(struct timeval){ .tv_sec = after / 1000000, .tv_usec = after % 1000000 });
-}
-
 void pool_watch(struct postgres *postgres)
 {
 	if (postgres->ticking)
 		return;
 	postgres->ticking = true;
-	set_timer(postgres->tick, TICK);
+	timer_set(postgres->tick, TICK);
 }
 
 static void back_off(struct postgres *postgres)
@@ -31,7 +24,7 @@ static void back_off(struct postgres *postgres)
 	prong_duration delay = reconnect_delay(postgres->failures++);
 
 	postgres->retry_at = monotonic_us() + delay;
-	set_timer(postgres->retry, delay);
+	timer_set(postgres->retry, delay);
 }
 
 static void give_to_waiters(struct pool *pool, struct postgres_connection *connection)

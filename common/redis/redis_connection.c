@@ -18,13 +18,8 @@ static void connect_next(struct redis *redis);
 
 static void set_timer(struct redis *redis, prong_duration after)
 {
-	struct timeval timeout;
-
-	if (after < 0)
-		after = 0;
 	redis->timer_at = monotonic_us() + after;
-	timeout = (struct timeval){ .tv_sec = after / 1000000, .tv_usec = after % 1000000 };
-	event_add(redis->timer, &timeout);
+	timer_set(redis->timer, after);
 }
 
 void redis_write_command(struct buffer *out, size_t argc, const char *const argv[], const size_t lengths[])

@@ -382,15 +382,12 @@ static int64_t deadline_of(const struct http_connection *connection)
 
 static void set_timer(struct http_connection *connection)
 {
-	int64_t deadline = deadline_of(connection), wait;
+	int64_t deadline = deadline_of(connection);
 
 	if (deadline >= connection->timer_at)
 		return;
 	connection->timer_at = deadline;
-	wait = deadline - monotonic_us();
-	if (wait < 0)
-		wait = 0;
-	event_add(&connection->timer, &(struct timeval){ .tv_sec = wait / 1000000, .tv_usec = wait % 1000000 });
+	timer_set(&connection->timer, deadline - monotonic_us());
 }
 
 static void linger(struct http_connection *connection)

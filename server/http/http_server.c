@@ -9,8 +9,8 @@
 #include "server/http/exchange.h"
 #include "server/http/http_metrics.h"
 
-#define ACCEPT_PAUSE_MS 100
-#define DRAIN_POLL_MS 10
+#define ACCEPT_PAUSE PRONG_MILLISECONDS(100)
+#define DRAIN_POLL PRONG_MILLISECONDS(10)
 #define COMPLAIN_INTERVAL PRONG_MINUTES(1)
 #define MAX_POOLED_BUFFER (4 * HTTP_BUFFER_SIZE)
 
@@ -34,11 +34,6 @@ void buffer_pool_give(struct buffer_pool *pool, struct buffer *buffer)
 	buffer->size = 0;
 	pool->items[pool->count++] = *buffer;
 	*buffer = (struct buffer){ 0 };
-}
-
-static void set_timer(struct event *timer, int milliseconds)
-{
-	event_add(timer, &(struct timeval){ .tv_usec = milliseconds * 1000 });
 }
 
 /* ---- accepting ---- */
@@ -71,7 +66,7 @@ static void pause_accepting(struct http_server *server, int error)
 		server->complained_at = now;
 	}
 	accept_no_more(server);
-	set_timer(&server->retry_timer, ACCEPT_PAUSE_MS);
+	timer_set(&server->retry_timer, ACCEPT_PAUSE);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *argument)
@@ -115,7 +110,7 @@ void http_server_connection_closed(struct http_server *server)
 	server->n_connections--;
 	http_metrics_connections(server->n_connections);
 	if (server->draining && server->n_connections == 0)
-		set_timer(&server->drain_timer, 0);
+		timer_set(&server->drain_timer, 0);
 	else if (!event_pending(&server->retry_timer, EV_TIMEOUT, NULL))
 		accept_more(server);
 }
@@ -149,7 +144,7 @@ static void on_drain(evutil_socket_t fd, short what, void *argument)
 	    now >= server->drain_deadline + PRONG_SECONDS(1))
 		loop_stop(loop);
 	else
-		set_timer(&server->drain_timer, DRAIN_POLL_MS);
+		timer_set(&server->drain_timer, DRAIN_POLL);
 }
 
 /* Whom the kernel has let in already would otherwise wait in the queue until it ends with a reset. */
@@ -180,7 +175,7 @@ void http_server_drain(void *argument)
 		next = connection->next;
 		http_connection_drain(connection, now);
 	}
-	set_timer(&server->drain_timer, 0);
+	timer_set(&server->drain_timer, 0);
 }
 
 /* ---- its life ---- */
