@@ -67,8 +67,7 @@ const void *prong_payload_of(const struct prong_ctx *ctx, const struct prong_sch
 {
 	if (!ctx->delivery)
 		panic("prong_payload() in a handler: it is for jobs");
-	if (!ctx->input_schema || !string_equal(ctx->input_schema->name, schema->name) ||
-	    ctx->input_schema->size != schema->size)
+	if (!schema_is(ctx->input_schema, schema))
 		panic("prong_payload() with the schema %s, the job's .payload is %s", schema->name,
 		      ctx->input_schema ? ctx->input_schema->name : "none");
 	return ctx->input;

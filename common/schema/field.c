@@ -14,6 +14,11 @@ const struct prong_field *schema_field(const struct prong_schema *schema, const 
 	return NULL;
 }
 
+bool schema_is(const struct prong_schema *a, const struct prong_schema *b)
+{
+	return a == b || (a && b && a->size == b->size && a->n_fields == b->n_fields && string_equal(a->name, b->name));
+}
+
 static size_t optional_size(enum prong_kind kind)
 {
 	switch (kind) {

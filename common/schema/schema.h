@@ -69,6 +69,12 @@ int schema_bind_column(const struct prong_field *field, const char *text, size_t
 const struct prong_field *schema_field(const struct prong_schema *schema, const char *name, size_t length);
 
 /*
+ * Whether they are the same; either may be NULL. A schema is static to each file that includes its header, so the same
+ * one may stand at several addresses.
+ */
+bool schema_is(const struct prong_schema *a, const struct prong_schema *b);
+
+/*
  * Appends the record as JSON, whatever its values. Absent values are null where nullable, else left out, but for an
  * absent array that is required: []. Raw JSON is taken as it is. No tree is built.
  */

@@ -264,12 +264,6 @@ static struct exchange *exchange_of(const struct prong_ctx *ctx)
 	return ctx->exchange;
 }
 
-/* A schema is static to each file that includes its header, so the same one may stand at several addresses. */
-static bool schema_is(const struct prong_schema *a, const struct prong_schema *b)
-{
-	return a == b || (a && b && a->size == b->size && a->n_fields == b->n_fields && string_equal(a->name, b->name));
-}
-
 const void *prong_body_of(const struct prong_ctx *ctx, const struct prong_schema *schema)
 {
 	exchange_of(ctx);
