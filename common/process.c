@@ -51,13 +51,10 @@ static void on_channel(evutil_socket_t fd, short events, void *argument)
 
 static void on_heartbeat(evutil_socket_t fd, short events, void *argument)
 {
-	struct scoreboard_slot *slot = slot_of(attached.process);
-
 	(void)fd;
 	(void)events;
 	(void)argument;
-	atomic_store(&slot->heartbeat, monotonic_us());
-	atomic_store(&slot->requests, (uint32_t)loop_coroutines(attached.loop));
+	atomic_store(&slot_of(attached.process)->heartbeat, monotonic_us());
 }
 
 static struct event *event_of(evutil_socket_t fd, short events, event_callback_fn callback, const struct timeval *every)

@@ -20,9 +20,8 @@ struct scoreboard_slot {
 	_Atomic uint64_t
 		predecessor; /* incarnation of the child that died here last; 0: none. A worker returns its jobs */
 	/* Written by the child. */
-	_Atomic uint64_t incarnation; /* random, of this process */
+	_Atomic uint64_t incarnation; /* of a worker: random, the owner of its jobs */
 	_Atomic int64_t heartbeat;    /* monotonic µs, about every second */
-	_Atomic uint32_t requests;    /* coroutines alive */
 };
 
 struct scoreboard {

@@ -87,7 +87,6 @@ int scheduler_main(const struct process *process)
 		runtime_new(process->settings, process->registry, process->scoreboard, name, -1, RUNTIME_REDIS);
 	log_attach(scheduler.runtime->loop);
 	process_attach(process, scheduler.runtime->loop, drain, &scheduler);
-	atomic_store(&process->scoreboard->slots[process->slot].incarnation, scheduler.runtime->incarnation);
 	check(coroutine_start(scheduler.runtime->loop, housekeeper_main, &scheduler, &scheduler.housekeeper) == 0);
 	loop_run(scheduler.runtime->loop);
 	process_detach();

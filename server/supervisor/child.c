@@ -143,7 +143,6 @@ void child_ended(struct child *child, const struct plan *plan, int wait_status, 
 		atomic_store(&slot->predecessor, incarnation);
 	atomic_store(&slot->pid, 0);
 	atomic_store(&slot->state, PROCESS_ABSENT);
-	atomic_store(&slot->requests, 0);
 
 	if (draining) {
 		if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) != SIGTERM)
