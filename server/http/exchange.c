@@ -1,5 +1,7 @@
 #include "server/http/exchange.h"
 
+#include <sodium.h>
+
 #include "common/log.h"
 #include "common/schema/schema.h"
 #include "common/security/keyring.h"
@@ -161,7 +163,7 @@ static enum exchange_step refuse_with(struct exchange *exchange, int status, con
 
 static void identify(struct exchange *exchange, struct http_text id)
 {
-	static const char hex[] = "0123456789abcdef";
+	uint64_t random[2];
 	char *out = exchange->ctx.request_id;
 
 	if (request_id_is_valid(id)) {
@@ -169,13 +171,9 @@ static void identify(struct exchange *exchange, struct http_text id)
 		out[id.size] = '\0';
 		return;
 	}
-	for (int half = 0; half < 2; half++) {
-		uint64_t bits = random_u64();
-
-		for (int i = 0; i < 16; i++, bits >>= 4)
-			*out++ = hex[bits & 15];
-	}
-	*out = '\0';
+	random[0] = random_u64();
+	random[1] = random_u64();
+	sodium_bin2hex(out, 2 * sizeof(random) + 1, (const unsigned char *)random, sizeof(random));
 }
 
 void exchange_refuse_head(struct exchange *exchange, const struct http_refusal *refusal)
@@ -199,18 +197,13 @@ void exchange_refuse_body(struct exchange *exchange, const struct http_refusal *
 
 /* ---- what is decided from the head ---- */
 
-static bool text_is(struct http_text text, const char *other)
-{
-	return text.size == strlen(other) && memcmp(text.data, other, text.size) == 0;
-}
-
 static int find_route(struct exchange *exchange)
 {
 	struct http_text segments[HTTP_MAX_SEGMENTS], path = exchange->head.path;
 	size_t count;
 	int r;
 
-	if (text_is(path, "*")) {
+	if (http_text_is(path, "*")) {
 		exchange->match.allow = "GET, HEAD, POST, PUT, PATCH, DELETE";
 		return -EOPNOTSUPP;
 	}

@@ -155,6 +155,10 @@ static void write_headers(const struct exchange *exchange, struct buffer *out, b
 		buffer_add_literal(out, "X-Content-Type-Options: nosniff\r\n");
 }
 
+/*
+ * The whole reply, with `data` as its content (left out for HEAD). `content_type` NULL: no content at all; then 204 and
+ * 304 have no Content-Length either. Decides about `exchange->close`.
+ */
 static void write_reply(struct exchange *exchange, int status, const char *content_type, const void *data, size_t size,
 			bool cacheable)
 {
@@ -191,11 +195,6 @@ static void write_reply(struct exchange *exchange, int status, const char *conte
 		buffer_add_literal(out, "Connection: keep-alive\r\n");
 	buffer_add_literal(out, "\r\n");
 	buffer_add(out, data, exchange->content_size);
-}
-
-void reply_write(struct exchange *exchange, int status, const char *content_type, const void *data, size_t size)
-{
-	write_reply(exchange, status, content_type, data, size, true);
 }
 
 void reply_header_add(struct exchange *exchange, const char *name, const char *value)
@@ -331,7 +330,7 @@ int prong_reply_record(struct prong_ctx *ctx, int status, const struct prong_sch
 
 	json->size = 0;
 	schema_write_json(schema, SCHEMA_REPLY, record, json);
-	reply_write(exchange, status, "application/json", json->data, json->size);
+	write_reply(exchange, status, "application/json", json->data, json->size, true);
 	return 0;
 }
 
@@ -349,13 +348,13 @@ int prong_reply_records(struct prong_ctx *ctx, int status, const struct prong_sc
 		schema_write_json(schema, SCHEMA_REPLY, (const char *)records + i * schema->size, json);
 	}
 	buffer_add_literal(json, "]}");
-	reply_write(exchange, status, "application/json", json->data, json->size);
+	write_reply(exchange, status, "application/json", json->data, json->size, true);
 	return 0;
 }
 
 int prong_reply_empty(struct prong_ctx *ctx, int status)
 {
-	reply_write(exchange_of(ctx), status, NULL, NULL, 0);
+	write_reply(exchange_of(ctx), status, NULL, NULL, 0, true);
 	return 0;
 }
 
@@ -365,6 +364,6 @@ int prong_reply_bytes(struct prong_ctx *ctx, int status, const char *content_typ
 		prong_log(ctx, PRONG_LOG_ERROR, "a reply's content type has control characters");
 		content_type = "application/octet-stream";
 	}
-	reply_write(exchange_of(ctx), status, content_type, data, size);
+	write_reply(exchange_of(ctx), status, content_type, data, size, true);
 	return 0;
 }

@@ -19,12 +19,6 @@ const char *status_reason(int status);
 /* The `code` of a problem that says nothing more than its status: "not_found". */
 const char *status_code(int status);
 
-/*
- * The whole reply, with `data` as its content (left out for HEAD). `content_type` NULL: no content at all; then 204 and
- * 304 have no Content-Length either. Decides about `exchange->close`.
- */
-void reply_write(struct exchange *exchange, int status, const char *content_type, const void *data, size_t size);
-
 /* application/problem+json, with Retry-After where the problem says so. Never cacheable. */
 void reply_problem(struct exchange *exchange, const struct problem *problem);
 
