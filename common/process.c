@@ -6,15 +6,13 @@
 
 #include "common/log.h"
 
-#define HEARTBEAT_SECONDS 1
-
 static struct {
 	const struct process *process;
 	struct loop *loop;
 	void (*drain)(void *argument);
 	void *argument;
 	bool draining;
-	struct event *terminate, *channel, *heartbeat;
+	struct event *terminate, *channel;
 } attached;
 
 static struct scoreboard_slot *slot_of(const struct process *process)
@@ -49,19 +47,11 @@ static void on_channel(evutil_socket_t fd, short events, void *argument)
 	_exit(STATUS_FAILURE);
 }
 
-static void on_heartbeat(evutil_socket_t fd, short events, void *argument)
-{
-	(void)fd;
-	(void)events;
-	(void)argument;
-	atomic_store(&slot_of(attached.process)->heartbeat, monotonic_us());
-}
-
-static struct event *event_of(evutil_socket_t fd, short events, event_callback_fn callback, const struct timeval *every)
+static struct event *event_of(evutil_socket_t fd, short events, event_callback_fn callback)
 {
 	struct event *event = event_new(loop_base(attached.loop), fd, events | EV_PERSIST, callback, NULL);
 
-	check(event && event_add(event, every) == 0);
+	check(event && event_add(event, NULL) == 0);
 	return event;
 }
 
@@ -86,18 +76,15 @@ void process_attach(const struct process *process, struct loop *loop, void (*dra
 	attached.argument = argument;
 	attached.draining = false;
 	fcntl(process->channel, F_SETFL, O_NONBLOCK);
-	attached.terminate = event_of(SIGTERM, EV_SIGNAL, on_terminate, NULL);
-	attached.channel = event_of(process->channel, EV_READ, on_channel, NULL);
-	attached.heartbeat = event_of(-1, 0, on_heartbeat, &(struct timeval){ .tv_sec = HEARTBEAT_SECONDS });
+	attached.terminate = event_of(SIGTERM, EV_SIGNAL, on_terminate);
+	attached.channel = event_of(process->channel, EV_READ, on_channel);
 	settle_signals();
-	on_heartbeat(-1, 0, NULL);
 }
 
 void process_detach(void)
 {
 	if (!attached.process)
 		return;
-	event_free(attached.heartbeat);
 	event_free(attached.channel);
 	event_free(attached.terminate);
 	signal(SIGTERM, SIG_IGN); /* it is leaving already */

@@ -37,9 +37,9 @@ enum exit_status {
 
 /*
  * In the child, once its loop exists: from now on SIGTERM, which is blocked until here, calls `drain(argument)` once,
- * on the loop; the end of the channel (the master is gone) ends the process at once; the heartbeat is kept; SIGINT and
- * SIGHUP, which a terminal sends to every process, are left to the master. `process` is borrowed until
- * process_detach(), after which SIGTERM is ignored too.
+ * on the loop; the end of the channel (the master is gone) ends the process at once; SIGINT and SIGHUP, which a
+ * terminal sends to every process, are left to the master. `process` is borrowed until process_detach(), after which
+ * SIGTERM is ignored too.
  */
 void process_attach(const struct process *process, struct loop *loop, void (*drain)(void *argument), void *argument);
 void process_detach(void);

@@ -21,7 +21,6 @@ struct scoreboard_slot {
 		predecessor; /* incarnation of the child that died here last; 0: none. A worker returns its jobs */
 	/* Written by the child. */
 	_Atomic uint64_t incarnation; /* of a worker: random, the owner of its jobs */
-	_Atomic int64_t heartbeat;    /* monotonic µs, about every second */
 };
 
 struct scoreboard {

@@ -144,22 +144,3 @@ TEST(process, ends_with_its_master)
 	master.channel = -1;
 	finish(&master, STATUS_FAILURE);
 }
-
-static void beat(const struct process *process)
-{
-	struct loop *loop = loop_new(1);
-	int64_t before = monotonic_us(), first;
-
-	process_attach(process, loop, count_drain, loop);
-	first = slot_of(process)->heartbeat;
-	EXPECT(first >= before);
-	while (slot_of(process)->heartbeat == first)
-		event_base_loop(loop_base(loop), EVLOOP_ONCE);
-}
-
-TEST(process, keeps_its_heartbeat)
-{
-	struct master master = start(beat);
-
-	finish(&master, 0);
-}

@@ -24,11 +24,11 @@ TEST(scoreboard, is_shared_with_children)
 	pid_t pid = fork();
 
 	if (pid == 0) {
-		scoreboard->slots[0].heartbeat = 42;
+		scoreboard->slots[0].restarts = 42;
 		_exit(0);
 	}
 	waitpid(pid, NULL, 0);
-	CU_ASSERT(scoreboard->slots[0].heartbeat == 42);
+	CU_ASSERT(scoreboard->slots[0].restarts == 42);
 }
 
 TEST(scoreboard, names_classes)
