@@ -53,21 +53,37 @@ static void bury(struct consumer *consumer, const struct delivery *delivery, con
 	give(consumer, delivery, JOB_DEAD, 0, error_json(code, message));
 }
 
+/* An attempt that came to nothing. `job` says when the next one is. */
+static void fail(struct consumer *consumer, const struct delivery *delivery, const struct prong_job *job,
+		 prong_duration duration, const char *code, const char *detail)
+{
+	char *error = error_json(code, detail);
+
+	if (delivery->attempt >= delivery->max_attempts) {
+		metric_add(consumer->metrics->dead, 1);
+		log_end(delivery, PRONG_LOG_ERROR, duration, "failed for the last time and is dead", detail);
+		give(consumer, delivery, JOB_DEAD, 0, error);
+		return;
+	}
+	metric_add(consumer->metrics->failed, 1);
+	log_end(delivery, PRONG_LOG_WARNING, duration, "failed", detail);
+	give(consumer, delivery, JOB_RETRY, job_retry_delay(job, delivery->attempt), error);
+}
+
 static void judge_failure(struct running *job, int result, prong_duration duration)
 {
 	const struct problem problem = context_problem(&job->ctx, result);
-	const char *detail = problem.detail ? problem.detail : problem.code;
-	char *error = error_json(problem.code, detail);
 
-	if (job->delivery.attempt >= job->delivery.max_attempts) {
-		metric_add(job->consumer->metrics->dead, 1);
-		log_end(&job->delivery, PRONG_LOG_ERROR, duration, "failed for the last time and is dead", detail);
-		give(job->consumer, &job->delivery, JOB_DEAD, 0, error);
-		return;
-	}
-	metric_add(job->consumer->metrics->failed, 1);
-	log_end(&job->delivery, PRONG_LOG_WARNING, duration, "failed", detail);
-	give(job->consumer, &job->delivery, JOB_RETRY, job_retry_delay(job->job, job->delivery.attempt), error);
+	fail(job->consumer, &job->delivery, job->job, duration, problem.code,
+	     problem.detail ? problem.detail : problem.code);
+}
+
+/* A newer version of the application may have enqueued it, and its workers may be about to start. */
+static void fail_unknown(struct consumer *consumer, const struct delivery *delivery)
+{
+	static const struct prong_job unknown = { 0 };
+
+	fail(consumer, delivery, &unknown, 0, "unknown_job", "No list of the application has a job of this name.");
 }
 
 static void judge(struct running *job, int result, prong_duration duration)
@@ -173,7 +189,7 @@ void runner_start(struct consumer *consumer, const struct delivery *delivery)
 		return;
 	}
 	if (!definition) {
-		bury(consumer, delivery, "unknown_job", "No list of the application has a job of this name.");
+		fail_unknown(consumer, delivery);
 		return;
 	}
 	job = running_new(consumer, definition, delivery);
