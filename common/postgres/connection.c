@@ -120,21 +120,25 @@ static void finish_group(struct postgres_connection *connection, int64_t now)
 	} while (statement != end);
 }
 
-/* NULL separates the answers of the commands before a Sync. */
-static void end_of_part(struct postgres_connection *connection, struct statement *statement, int64_t now)
+/*
+ * Whose result comes next. Only when one comes does it belong to the statement behind one that is answered in full: a
+ * group may still be open when its first results arrive.
+ */
+static struct statement *statement_to_read(struct postgres_connection *connection, int64_t now)
 {
-	if (++statement->part > statement->parts) {
-		connection_close(connection, "the server's answers came out of step");
-	} else if (statement->part == statement->parts && !statement->sync) {
-		connection->reading = TAILQ_NEXT(statement, link);
+	struct statement *statement = connection->reading, *next = TAILQ_NEXT(statement, link);
+
+	if (statement->part == statement->parts && !statement->sync && next) {
+		connection->reading = next;
 		connection->head_since = now;
 	}
+	return connection->reading;
 }
 
 /* Takes one result of the statement that is being read. */
 static void take_result(struct postgres_connection *connection, PGresult *result, int64_t now)
 {
-	struct statement *statement = connection->reading;
+	struct statement *statement = statement_to_read(connection, now);
 
 	switch (result ? PQresultStatus(result) : PGRES_EMPTY_QUERY) {
 	case PGRES_COPY_IN:
@@ -159,8 +163,9 @@ static void take_result(struct postgres_connection *connection, PGresult *result
 			connection_close(connection, PQerrorMessage(connection->pg));
 		else
 			finish_head(connection, now);
-	} else {
-		end_of_part(connection, statement, now);
+	} else if (++statement->part > statement->parts) {
+		/* NULL separates the answers of the commands before a Sync. */
+		connection_close(connection, "the server's answers came out of step");
 	}
 }
 

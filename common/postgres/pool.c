@@ -309,14 +309,29 @@ void pool_release(struct postgres_connection *connection)
 		dial_what_is_needed(pool);
 }
 
-/* What nobody waits for any more must not hold up those behind it. */
+/* One that nobody waits for any more, of those that end with the next Sync: the server may be at any of them. */
+static struct statement *find_orphan(const struct postgres_connection *connection)
+{
+	struct statement *statement;
+
+	TAILQ_FOREACH(statement, &connection->statements, link)
+	{
+		if (statement->orphan)
+			return statement;
+		if (statement->sync)
+			break;
+	}
+	return NULL;
+}
+
+/* It must not hold up the others. */
 static void cancel_orphan(struct postgres_connection *connection, int64_t now)
 {
-	struct statement *statement = connection->reading;
+	struct statement *orphan = is_stalled(connection, now) ? find_orphan(connection) : NULL;
 
-	if (!statement || !statement->orphan || statement->cancelled || !is_stalled(connection, now))
+	if (!orphan || orphan->cancelled)
 		return;
-	statement->cancelled = true;
+	orphan->cancelled = true;
 	connection->cancel_at = now;
 	detached_cancel(connection->pg);
 }

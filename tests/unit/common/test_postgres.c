@@ -414,6 +414,32 @@ TEST(postgres, what_was_given_up_holds_up_nobody)
 	fixture_close(&fixture);
 }
 
+static int twice(struct prong_ctx *ctx, void *argument)
+{
+	fixture_function *function = *(fixture_function **)argument;
+
+	function(ctx, NULL);
+	return function(ctx, NULL);
+}
+
+TEST(postgres, what_was_given_up_holds_up_nobody_in_its_group)
+{
+	fixture_function *functions[] = { read_beside, sleep_and_give_up };
+	struct fixture fixture;
+	int reader, sleeper;
+
+	fixture_open(&fixture, 1, 1, PRONG_SECONDS(300));
+	for (size_t i = 0; i < ARRAY_SIZE(functions); i++)
+		fixture_run(&fixture, twice, &functions[i]);
+	/* Both prepared by now, they are sent in one turn, the sleeper behind the reader. */
+	fixture_start(&fixture, read_beside, NULL, &reader);
+	fixture_start(&fixture, sleep_and_give_up, NULL, &sleeper);
+	fixture_wait(&fixture);
+	CU_ASSERT_EQUAL(reader, 5);
+	CU_ASSERT_EQUAL(sleeper, -ETIMEDOUT);
+	fixture_close(&fixture);
+}
+
 static int large_values(struct prong_ctx *ctx, void *argument)
 {
 	size_t size = 3 << 20;
