@@ -17,13 +17,6 @@
  */
 #define MAPPED_SIZE (256 * 1024)
 
-/* Threads of a process: for hashes, of which no more run at once than the tree's permits, and for rare blocking calls.
- */
-static size_t thread_count(const struct settings *settings)
-{
-	return (size_t)settings->password_hashes + 1;
-}
-
 struct runtime *runtime_new(const struct settings *settings, const struct registry *registry,
 			    struct scoreboard *scoreboard, const char *name, int permits, unsigned parts)
 {
@@ -40,7 +33,7 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 	} while (runtime->incarnation == 0);
 	/* Beside the handlers or jobs a process has a few coroutines of its own, which must never be refused. */
 	runtime->loop = loop_new((size_t)settings->max_requests + (size_t)settings->job_concurrency + 16);
-	runtime->threads = thread_pool_new(runtime->loop, thread_count(settings), 256);
+	runtime->threads = thread_pool_new(runtime->loop, (size_t)settings->threads, 256);
 	if (parts & RUNTIME_POSTGRES)
 		runtime->postgres =
 			postgres_new(runtime->loop, &(struct postgres_options){

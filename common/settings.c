@@ -108,6 +108,14 @@ static char *compute_processors(const struct settings *settings)
 	return format_text("%d", CPU_COUNT(&set));
 }
 
+/* One more than can compute at once: some of them wait, for a mail server or a permit. */
+static char *compute_threads(const struct settings *settings)
+{
+	_cleanup_(freep) char *processors = compute_processors(settings);
+
+	return format_text("%d", atoi(processors) + 1);
+}
+
 static char *compute_public_url(const struct settings *settings)
 {
 	const char *host = settings->host ? settings->host : "";
@@ -161,6 +169,8 @@ static const struct setting table[] = {
 		.summary = "job worker processes"),
 	INTEGER("JOB_CONCURRENCY", job_concurrency, 1, 10000, .fallback = "100",
 		.summary = "jobs at once per worker"),
+	INTEGER("THREADS", threads, 1, 1024, .compute = compute_threads,
+		.summary = "threads per process: for prong_compute(), password hashes and mails"),
 	INTEGER("DATABASE_CONNECTIONS", database_connections, 1, 1000, .fallback = "4",
 		.summary = "connections per process that single statements share"),
 	INTEGER("DATABASE_TRANSACTIONS", database_transactions, 1, 1000, .fallback = "4",

@@ -69,6 +69,17 @@ enum prong_log_level {
 void prong_log(struct prong_ctx *ctx, enum prong_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/*
+ * Runs `work(argument)` on one of the process's threads and suspends until it has returned: for what would hold up
+ * the others, such as compressing, rendering or a library that blocks. Returns what it returned. -EAGAIN when too much
+ * waits for a thread already (503). A deadline or cancellation ends only the wait for a thread: work that has begun is
+ * waited for, so `argument` may be on the stack, and work must end by itself.
+ *
+ * `work` runs beside other threads. It makes no call of this library, and touches nothing of `ctx`; what it needs is
+ * looked up, and memory allocated, before. What it computes it leaves where `argument` points.
+ */
+int prong_compute(struct prong_ctx *ctx, int (*work)(void *argument), void *argument);
+
 #pragma GCC visibility pop
 
 #endif

@@ -111,7 +111,7 @@ static int run_delivery(struct sending *sending)
 	struct runtime *runtime;
 	int r;
 
-	sending->settings.password_hashes = 1;
+	sending->settings.threads = 2;
 	sending->settings.max_requests = sending->settings.job_concurrency = 1;
 	if (!sending->settings.mail_from)
 		sending->settings.mail_from = "Prong <prong@example.org>";

@@ -143,7 +143,7 @@ void fixture_open(struct fixture *fixture, const char *const *options)
 		.database_timeout = PRONG_SECONDS(1),
 		.job_concurrency = 100,
 		.max_requests = 10,
-		.password_hashes = 1,
+		.threads = 2,
 		.drain_timeout = PRONG_SECONDS(20),
 		.mail_from = "Prong <prong@localhost>",
 		.mail_dir = "/tmp",
