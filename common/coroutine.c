@@ -23,6 +23,7 @@ struct coroutine {
 	 * where it is, and moved only when it turns out to be too early.
 	 */
 	struct deadline deadline;
+	uint64_t mark[2];
 	int result;
 	unsigned shields;
 	enum coroutine_state state;
@@ -74,6 +75,7 @@ static struct coroutine *coroutine_new(struct loop *loop, coroutine_function *fu
 	coroutine->own_deadline = INT64_MAX;
 	coroutine->wait_deadline = INT64_MAX;
 	coroutine->deadline = DEADLINE_NONE;
+	coroutine->mark[0] = coroutine->mark[1] = 0;
 	coroutine->result = 0;
 	coroutine->shields = 0;
 	coroutine->cancelled = false;
@@ -95,12 +97,37 @@ static void coroutine_end(struct coroutine *coroutine)
 	}
 }
 
+/* The process may be killed between the two stores: from one mark to another the way leads through zeroes. */
+static void show_mark(struct loop *loop, uint64_t first, uint64_t second)
+{
+	if (!loop->mark_place)
+		return;
+	atomic_store_explicit(&loop->mark_place[0], first, memory_order_release);
+	atomic_store_explicit(&loop->mark_place[1], second, memory_order_release);
+}
+
+void loop_set_mark_place(struct loop *loop, _Atomic uint64_t place[2])
+{
+	loop->mark_place = place;
+}
+
+void coroutine_set_mark(struct coroutine *coroutine, prong_uuid mark)
+{
+	if (coroutine == current)
+		show_mark(coroutine->loop, 0, 0);
+	memcpy(coroutine->mark, mark.bytes, sizeof(coroutine->mark));
+	if (coroutine == current)
+		show_mark(coroutine->loop, coroutine->mark[0], coroutine->mark[1]);
+}
+
 /* Runs the coroutine until its next wait or its end. */
 static void resume(struct coroutine *coroutine)
 {
 	coroutine->state = COROUTINE_RUNNING;
 	current = coroutine;
+	show_mark(coroutine->loop, coroutine->mark[0], coroutine->mark[1]);
 	fiber_switch(&coroutine->loop->fiber, &coroutine->fiber);
+	show_mark(coroutine->loop, 0, 0);
 	current = NULL;
 	if (coroutine->state == COROUTINE_ENDED)
 		coroutine_end(coroutine);

@@ -9,6 +9,8 @@
 #ifndef LOOP_H
 #define LOOP_H
 
+#include <stdatomic.h>
+
 #include "common/basics.h"
 
 struct event;
@@ -55,6 +57,13 @@ void loop_defer(struct loop *loop, struct loop_task *task);
 /* Takes a queued task back, before its memory goes; without effect when it is not queued. */
 void loop_undefer(struct loop *loop, struct loop_task *task);
 
+/*
+ * Whose code is running, for who looks on from another process or after a crash: while a coroutine with a mark runs,
+ * the mark's two halves stand in `place`, else zeroes. `place` is borrowed, usually shared memory; NULL for none. A
+ * reader that finds one half zero has found no mark.
+ */
+void loop_set_mark_place(struct loop *loop, _Atomic uint64_t place[2]);
+
 typedef void coroutine_function(void *argument);
 
 /*
@@ -94,6 +103,9 @@ void coroutine_unshield(struct coroutine *coroutine);
 /* The deadline of every wait of the coroutine (monotonic µs); INT64_MAX at first. */
 void coroutine_set_deadline(struct coroutine *coroutine, int64_t deadline);
 int64_t coroutine_deadline(const struct coroutine *coroutine);
+
+/* What loop_set_mark_place() shows while the coroutine runs, such as the id of its job; zero (none) at first. */
+void coroutine_set_mark(struct coroutine *coroutine, prong_uuid mark);
 
 /*
  * Suspends until `deadline`; returns 0, or -ETIMEDOUT/-ECANCELED as coroutine_wait() if the coroutine's own comes

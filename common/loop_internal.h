@@ -27,6 +27,7 @@ struct loop {
 	struct fiber fiber; /* the loop's own stack */
 	struct coroutine *ready, **ready_end;
 	size_t alive, max_coroutines;
+	_Atomic uint64_t *mark_place; /* NULL: nobody looks */
 	struct stack_pool stacks;
 	struct event *trim;
 	bool trim_scheduled;

@@ -611,3 +611,68 @@ TEST(coroutine, broken_invariants_abort)
 	CU_ASSERT(death_of(wait_outside) == SIGABRT);
 	CU_ASSERT(death_of(wake_running) == SIGABRT);
 }
+
+/* ---- marks ---- */
+
+static _Atomic uint64_t mark_place[2];
+
+static prong_uuid shown_mark(void)
+{
+	prong_uuid mark;
+
+	memcpy(mark.bytes, (const void *)mark_place, sizeof(mark.bytes));
+	return mark;
+}
+
+static bool nothing_shown(void)
+{
+	return mark_place[0] == 0 && mark_place[1] == 0;
+}
+
+struct marked {
+	prong_uuid first, second;
+	bool done;
+};
+
+static void run_marked(void *argument)
+{
+	struct marked *marked = argument;
+
+	CU_ASSERT(nothing_shown());
+	coroutine_set_mark(coroutine_current(), marked->first);
+	CU_ASSERT(prong_uuid_equal(shown_mark(), marked->first));
+	CU_ASSERT(coroutine_wait(INT64_MAX) == 0);
+	CU_ASSERT(prong_uuid_equal(shown_mark(), marked->second)); /* given while it waited */
+	coroutine_set_mark(coroutine_current(), (prong_uuid){ 0 });
+	CU_ASSERT(nothing_shown());
+	coroutine_set_mark(coroutine_current(), marked->first);
+	marked->done = true;
+}
+
+TEST(coroutine, shows_its_mark_while_it_runs)
+{
+	struct marked marked = { .first = prong_uuid_make(), .second = prong_uuid_make() };
+	struct loop *loop = loop_new(2);
+	struct coroutine *coroutine;
+	bool ran = false;
+
+	loop_set_mark_place(loop, mark_place);
+	CU_ASSERT(coroutine_start(loop, run_marked, &marked, &coroutine) == 0);
+	CU_ASSERT(nothing_shown());
+	coroutine_set_mark(coroutine, marked.second);
+	CU_ASSERT(nothing_shown());
+	coroutine_wake(coroutine, 0);
+	run_until_none_alive(loop);
+	CU_ASSERT(marked.done);
+	CU_ASSERT(nothing_shown());
+
+	/* Its stack is used again, its mark is not. */
+	CU_ASSERT(coroutine_start(loop, run_marked, &marked, &coroutine) == 0);
+	coroutine_set_mark(coroutine, marked.second);
+	coroutine_wake(coroutine, 0);
+	run_until_none_alive(loop);
+	loop_set_mark_place(loop, NULL);
+	CU_ASSERT(coroutine_start(loop, set_true, &ran, NULL) == 0);
+	CU_ASSERT(ran);
+	loop_free(loop);
+}
