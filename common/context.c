@@ -116,6 +116,11 @@ const char *prong_request_id(const struct prong_ctx *ctx)
 	return ctx->request_id;
 }
 
+const char *prong_trace_id(const struct prong_ctx *ctx)
+{
+	return ctx->trace_id;
+}
+
 prong_uuid prong_account_id(const struct prong_ctx *ctx)
 {
 	if (!ctx->signed_in)
@@ -133,7 +138,7 @@ void prong_log(struct prong_ctx *ctx, enum prong_log_level level, const char *fo
 	va_start(arguments, format);
 	text = vformat_text(format, arguments);
 	va_end(arguments);
-	log_line(level, ctx->request_id[0] ? ctx->request_id : NULL, NULL, 0, "%s", text);
+	log_line(level, &(struct log_cause){ ctx->request_id, ctx->trace_id }, NULL, 0, "%s", text);
 }
 
 struct run {

@@ -10,6 +10,7 @@
 
 #include "common/arena.h"
 #include "common/runtime.h"
+#include "common/trace.h"
 
 struct postgres_connection;
 
@@ -26,6 +27,7 @@ struct prong_ctx {
 	struct runtime *runtime;
 	struct arena arena;
 	char request_id[65];
+	char trace_id[TRACE_ID_SIZE];
 	struct problem problem;
 
 	const struct prong_schema *input_schema; /* of a request's body or a job's payload; NULL: none */

@@ -127,11 +127,17 @@ static void add_plain_value(struct buffer *line, const char *text, size_t limit)
 
 struct record {
 	enum prong_log_level level;
-	const char *message, *request_id;
+	const char *message;
+	struct log_cause cause;
 	const struct log_field *fields;
 	size_t n_fields;
 	unsigned microseconds;
 };
+
+static bool has_text(const char *text)
+{
+	return text && text[0];
+}
 
 static void make_json(struct buffer *line, const struct record *record, size_t limit)
 {
@@ -139,9 +145,13 @@ static void make_json(struct buffer *line, const struct record *record, size_t l
 			  record->microseconds, level_names[record->level]);
 	add_json_text(line, record->message, limit);
 	buffer_add(line, logger.origin.data, logger.origin.size);
-	if (record->request_id) {
+	if (has_text(record->cause.request_id)) {
 		buffer_add_literal(line, ",\"http.request.id\":");
-		add_json_text(line, record->request_id, limit);
+		add_json_text(line, record->cause.request_id, limit);
+	}
+	if (has_text(record->cause.trace_id)) {
+		buffer_add_literal(line, ",\"trace.id\":");
+		add_json_text(line, record->cause.trace_id, limit);
 	}
 	for (size_t i = 0; i < record->n_fields; i++) {
 		const struct log_field *field = &record->fields[i];
@@ -155,6 +165,19 @@ static void make_json(struct buffer *line, const struct record *record, size_t l
 			add_number(line, field->number);
 	}
 	buffer_add_literal(line, "}\n");
+}
+
+/* People are shown the trace's id only where it says more than the request's. */
+static void add_plain_cause(struct buffer *line, const struct log_cause *cause, size_t limit)
+{
+	if (has_text(cause->request_id)) {
+		buffer_add_literal(line, " request=");
+		add_plain_value(line, cause->request_id, limit);
+	}
+	if (has_text(cause->trace_id) && !(cause->request_id && string_equal(cause->request_id, cause->trace_id))) {
+		buffer_add_literal(line, " trace=");
+		add_plain_value(line, cause->trace_id, limit);
+	}
 }
 
 static void make_plain(struct buffer *line, const struct record *record, size_t limit)
@@ -172,10 +195,7 @@ static void make_plain(struct buffer *line, const struct record *record, size_t 
 		else
 			add_number(line, field->number);
 	}
-	if (record->request_id) {
-		buffer_add_literal(line, " request=");
-		add_plain_value(line, record->request_id, limit);
-	}
+	add_plain_cause(line, &record->cause, limit);
 	buffer_add_char(line, '\n');
 }
 
@@ -249,10 +269,10 @@ static void on_room(evutil_socket_t fd, short events, void *argument)
 	flush(argument);
 }
 
-void log_line(enum prong_log_level level, const char *request_id, const struct log_field *fields, size_t n_fields,
-	      const char *format, ...)
+void log_line(enum prong_log_level level, const struct log_cause *cause, const struct log_field *fields,
+	      size_t n_fields, const char *format, ...)
 {
-	struct record record = { .level = level, .request_id = request_id, .fields = fields, .n_fields = n_fields };
+	struct record record = { .level = level, .fields = fields, .n_fields = n_fields };
 	char message[LOG_LINE_MAX + 1];
 	va_list arguments;
 
@@ -262,6 +282,8 @@ void log_line(enum prong_log_level level, const char *request_id, const struct l
 	vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
 	record.message = message;
+	if (cause)
+		record.cause = *cause;
 	add_record(&record);
 	if (logger.loop)
 		loop_defer(logger.loop, &logger.flush);

@@ -32,7 +32,7 @@ static void log_end(const struct delivery *delivery, enum prong_log_level level,
 	};
 
 	if (log_enabled(level))
-		log_line(level, delivery->request_id[0] ? delivery->request_id : NULL, fields, ARRAY_SIZE(fields),
+		log_line(level, &(struct log_cause){ .request_id = delivery->request_id }, fields, ARRAY_SIZE(fields),
 			 "job %s %s%s%s", delivery->name, what, reason ? ": " : "", reason ? reason : "");
 }
 

@@ -54,6 +54,12 @@ int prong_fail_field(struct prong_ctx *ctx, const char *pointer, const char *cod
 /* 32 hexadecimal digits, or what the client sent in X-Request-Id. A job has the id of the request that enqueued it. */
 const char *prong_request_id(const struct prong_ctx *ctx);
 
+/*
+ * The trace's id, 32 lower-case hexadecimal digits: that of the client's `traceparent` (W3C Trace Context), else one of
+ * the request's own. A job has that of the request that enqueued it. Empty where there is none.
+ */
+const char *prong_trace_id(const struct prong_ctx *ctx);
+
 /* The signed-in account; aborts where the route's access is not PRONG_SIGNED_IN: check the route, not the result. */
 prong_uuid prong_account_id(const struct prong_ctx *ctx);
 
@@ -64,7 +70,8 @@ enum prong_log_level {
 	PRONG_LOG_ERROR,
 };
 
-/* One structured line with the request id. Never blocks: when the log's reader is slow, lines are dropped and counted.
+/* One structured line with the ids of request and trace. Never blocks: when the log's reader is slow, lines are dropped
+ * and counted.
  */
 void prong_log(struct prong_ctx *ctx, enum prong_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

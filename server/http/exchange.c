@@ -1,7 +1,5 @@
 #include "server/http/exchange.h"
 
-#include <sodium.h>
-
 #include "common/log.h"
 #include "common/schema/schema.h"
 #include "common/security/keyring.h"
@@ -116,8 +114,8 @@ static void log_request(const struct exchange *exchange, int64_t duration, const
 		fields[n_fields++] = (struct log_field){ .name = "error.message", .text = problem->detail };
 	if (result < 0 && strerrorname_np(-result))
 		fields[n_fields++] = (struct log_field){ .name = "error.type", .text = strerrorname_np(-result) };
-	log_line(level_of(exchange->status), exchange->ctx.request_id, fields, n_fields, "%s %s %d", method, path,
-		 exchange->status);
+	log_line(level_of(exchange->status), &(struct log_cause){ exchange->ctx.request_id, exchange->ctx.trace_id },
+		 fields, n_fields, "%s %s %d", method, path, exchange->status);
 }
 
 /* The reply is whole. `problem` is what was replied with, if it was one, and `result` what the handler returned. */
@@ -163,17 +161,29 @@ static enum exchange_step refuse_with(struct exchange *exchange, int status, con
 
 static void identify(struct exchange *exchange, struct http_text id)
 {
-	uint64_t random[2];
 	char *out = exchange->ctx.request_id;
 
-	if (request_id_is_valid(id)) {
-		memcpy(out, id.data, id.size);
-		out[id.size] = '\0';
+	if (!request_id_is_valid(id)) {
+		trace_id_make(out);
 		return;
 	}
-	random[0] = random_u64();
-	random[1] = random_u64();
-	sodium_bin2hex(out, 2 * sizeof(random) + 1, (const unsigned char *)random, sizeof(random));
+	memcpy(out, id.data, id.size);
+	out[id.size] = '\0';
+}
+
+/* Takes part in the client's trace, or begins one: under the request's id where that can be a trace's. */
+static void join_trace(struct exchange *exchange)
+{
+	struct prong_ctx *ctx = &exchange->ctx;
+	bool repeated = false;
+	struct http_text parent = http_field(&exchange->head, "traceparent", &repeated);
+
+	if (!repeated && trace_parent_read(parent.data, parent.size, ctx->trace_id) == 0)
+		return;
+	if (trace_id_is_valid(ctx->request_id, strlen(ctx->request_id)))
+		memcpy(ctx->trace_id, ctx->request_id, TRACE_ID_SIZE);
+	else
+		trace_id_make(ctx->trace_id);
 }
 
 void exchange_refuse_head(struct exchange *exchange, const struct http_refusal *refusal)
@@ -186,6 +196,7 @@ void exchange_refuse_head(struct exchange *exchange, const struct http_refusal *
 	head->minor = 1;
 	head->keep_alive = !refusal->close;
 	identify(exchange, (struct http_text){ 0 });
+	join_trace(exchange);
 	refuse_with(exchange, refusal->status, NULL, refusal->detail);
 }
 
@@ -320,6 +331,7 @@ enum exchange_step exchange_begin(struct exchange *exchange)
 
 	exchange->body_unread = exchange->head.framing != HTTP_NO_BODY;
 	identify(exchange, http_field(&exchange->head, "x-request-id", NULL));
+	join_trace(exchange);
 	r = find_route(exchange);
 	if (r < 0)
 		return refuse_route(exchange, r);

@@ -106,7 +106,8 @@ TEST(log, json_line)
 
 	redirect_to_pipe();
 	log_open("notes", "http 0", PRONG_LOG_INFO, true);
-	log_line(PRONG_LOG_ERROR, "req-1", fields, ARRAY_SIZE(fields), "it is %d", 42);
+	log_line(PRONG_LOG_ERROR, &(struct log_cause){ "req-1", "trace-1" }, fields, ARRAY_SIZE(fields), "it is %d",
+		 42);
 	object = captured_object();
 	CU_ASSERT(prong_time_parse(member(object, "@timestamp"), &time) == 0);
 	CU_ASSERT(llabs(prong_time_now().us - time.us) < PRONG_SECONDS(60));
@@ -117,11 +118,36 @@ TEST(log, json_line)
 	snprintf(pid, sizeof(pid), "%d", (int)getpid());
 	CU_ASSERT_STRING_EQUAL(member(object, "process.pid"), pid);
 	CU_ASSERT_STRING_EQUAL(member(object, "http.request.id"), "req-1");
+	CU_ASSERT_STRING_EQUAL(member(object, "trace.id"), "trace-1");
 	CU_ASSERT_STRING_EQUAL(member(object, "url.path"), "/v1/\"x\"");
 	CU_ASSERT_STRING_EQUAL(member(object, "http.response.status_code"), "201");
 	CU_ASSERT_STRING_EQUAL(member(object, "event.duration"), "1.5");
 	CU_ASSERT_PTR_NULL(json_object_object_get(object, "nothing"));
 	json_object_put(object);
+	restore();
+}
+
+TEST(log, names_the_cause_where_there_is_one)
+{
+	struct json_object *object;
+
+	redirect_to_pipe();
+	log_open("notes", "http 0", PRONG_LOG_INFO, true);
+	log_line(PRONG_LOG_INFO, &(struct log_cause){ "", NULL }, NULL, 0, "message");
+	object = captured_object();
+	CU_ASSERT_STRING_EQUAL(member(object, "http.request.id"), "(absent)");
+	CU_ASSERT_STRING_EQUAL(member(object, "trace.id"), "(absent)");
+	json_object_put(object);
+	restore();
+
+	redirect_to_pipe();
+	log_open("notes", "http 0", PRONG_LOG_INFO, false);
+	log_line(PRONG_LOG_INFO, &(struct log_cause){ "a", "b" }, NULL, 0, "both");
+	log_line(PRONG_LOG_INFO, &(struct log_cause){ "a", "a" }, NULL, 0, "same");
+	log_line(PRONG_LOG_INFO, &(struct log_cause){ "", "b" }, NULL, 0, "only");
+	CU_ASSERT(count(captured(), "both request=a trace=b\n") == 1);
+	CU_ASSERT(count(captured(), "same request=a\n") == 1);
+	CU_ASSERT(count(captured(), "only trace=b\n") == 1);
 	restore();
 }
 
@@ -152,7 +178,7 @@ TEST(log, injection_is_impossible_in_json)
 
 	redirect_to_pipe();
 	log_open("notes", "http 0", PRONG_LOG_INFO, true);
-	log_line(PRONG_LOG_INFO, hostile, &field, 1, "%s", hostile);
+	log_line(PRONG_LOG_INFO, &(struct log_cause){ hostile, hostile }, &field, 1, "%s", hostile);
 	object = captured_object();
 	CU_ASSERT_STRING_EQUAL(member(object, "log.level"), "info");
 	CU_ASSERT(strncmp(member(object, "message"), "a\n{\"log.level\":", 15) == 0);
@@ -173,7 +199,7 @@ TEST(log, injection_is_impossible_in_text)
 
 	redirect_to_pipe();
 	log_open("notes", "http 0", PRONG_LOG_INFO, false);
-	log_line(PRONG_LOG_WARNING, "id 1", fields, ARRAY_SIZE(fields), "%s", hostile);
+	log_line(PRONG_LOG_WARNING, &(struct log_cause){ "id 1", NULL }, fields, ARRAY_SIZE(fields), "%s", hostile);
 	text = captured();
 	CU_ASSERT(count(text, "\n") == 1);
 	CU_ASSERT(count(text, "WARNING http 0") == 1);

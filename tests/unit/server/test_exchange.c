@@ -203,6 +203,46 @@ TEST(exchange, makes_a_request_id_of_32_digits)
 	tear_down();
 }
 
+#define PARENT "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n"
+#define TRACE "4bf92f3577b34da6a3ce929d0e0e4736"
+
+TEST(exchange, takes_part_in_the_clients_trace)
+{
+	const struct prong_ctx *ctx;
+
+	set_up();
+	ask("GET /things/1" HOST PARENT "\r\n");
+	ctx = &fixture.exchange->ctx;
+	CU_ASSERT_STRING_EQUAL(prong_trace_id(ctx), TRACE);
+	CU_ASSERT_STRING_NOT_EQUAL(prong_request_id(ctx), TRACE); /* a trace has many requests */
+
+	ask("GET /things/1" HOST PARENT PARENT "\r\n");
+	CU_ASSERT_STRING_NOT_EQUAL(prong_trace_id(&fixture.exchange->ctx), TRACE);
+	ask("GET /things/1" HOST "Traceparent: 00-" TRACE "-0000000000000000-01\r\n\r\n");
+	CU_ASSERT_STRING_NOT_EQUAL(prong_trace_id(&fixture.exchange->ctx), TRACE);
+	tear_down();
+}
+
+TEST(exchange, begins_a_trace_where_the_client_has_none)
+{
+	const struct prong_ctx *ctx;
+
+	set_up();
+	ask("GET /things/1" HOST "\r\n");
+	ctx = &fixture.exchange->ctx;
+	CU_ASSERT_STRING_EQUAL(prong_trace_id(ctx), prong_request_id(ctx));
+	ask("GET /things/1" HOST "X-Request-Id: " TRACE "\r\n\r\n");
+	CU_ASSERT_STRING_EQUAL(prong_trace_id(&fixture.exchange->ctx), TRACE);
+	ask("GET /things/1" HOST "X-Request-Id: my.id\r\n\r\n");
+	ctx = &fixture.exchange->ctx;
+	CU_ASSERT_STRING_EQUAL(prong_request_id(ctx), "my.id");
+	CU_ASSERT(trace_id_is_valid(prong_trace_id(ctx), strlen(prong_trace_id(ctx))));
+	ask("GARBAGE\r\n\r\n");
+	ctx = &fixture.exchange->ctx;
+	CU_ASSERT(trace_id_is_valid(prong_trace_id(ctx), strlen(prong_trace_id(ctx))));
+	tear_down();
+}
+
 TEST(exchange, answers_head_with_the_length_and_no_content)
 {
 	set_up();
