@@ -1,13 +1,36 @@
 /*
- * The scheduler's program: housekeeping of the queues, so that jobs of dead workers and jobs that became due move on
- * even where no worker looks, and the gauges of the queues' depths. Everything it does may be done twice: there is no
- * leader.
+ * The scheduler's program, one process a tree. It is made of parts, each a coroutine that runs until the process
+ * drains, in a file of its own:
+ *
+ *     scheduler.c     the process: start, drain, leave
+ *     housekeeping.c  what became due moves on even where no worker looks; the gauges of the queues' depths
+ *
+ * Everything a part does may be done by several schedulers at once: there is no leader.
  */
 #ifndef SCHEDULER_H
 #define SCHEDULER_H
 
 #include "common/process.h"
+#include "common/runtime.h"
+
+struct scheduler {
+	const struct process *process;
+	struct runtime *runtime;
+	bool draining;
+	struct scheduler_part *parts;
+	size_t n_running; /* parts that have not ended */
+};
 
 int scheduler_main(const struct process *process);
+
+/*
+ * Parts. Each suspends until `scheduler->draining`; once that is set it is cancelled, so that its waits end with
+ * -ECANCELED, and returns. What must not be left half done is shielded (loop.h).
+ */
+typedef void scheduler_part_main(struct scheduler *scheduler);
+scheduler_part_main housekeeping_main; /* says READY after its first round */
+
+/* Sleeps in a part; false: the process drains, and the part returns. */
+bool scheduler_sleep(struct scheduler *scheduler, prong_duration duration);
 
 #endif
