@@ -77,49 +77,50 @@ static bool says(const char *text, const char *code)
 	return inner && strncmp(inner + 3, code, size) == 0;
 }
 
-/* Takes an error reply away, and says what it means. */
-static int judge(struct redis *redis, redisReply **reply)
+/* What an error reply means. */
+static int judge(struct redis *redis, const char *error)
 {
-	_cleanup_(reply_freep) redisReply *error = *reply;
-
-	if (error->type != REDIS_REPLY_ERROR) {
-		error = NULL;
-		return 0;
-	}
-	*reply = NULL;
-	if (says(error->str, "LOADING") || says(error->str, "BUSY") || says(error->str, "TRYAGAIN"))
+	if (says(error, "LOADING") || says(error, "BUSY") || says(error, "TRYAGAIN"))
 		return -EBUSY;
-	log_error("Redis: %s", error->str);
-	if (says(error->str, "OOM"))
+	log_error("Redis: %s", error);
+	if (says(error, "OOM"))
 		return -ENOMEM;
-	if (says(error->str, "READONLY")) {
+	if (says(error, "READONLY")) {
 		/* It was demoted: the name may lead to its successor by now. */
 		redis_connection_fail(redis, "the server is a replica");
 		return -EROFS;
 	}
-	return says(error->str, "MISCONF") ? -EROFS : -EIO;
+	return says(error, "MISCONF") ? -EROFS : -EIO;
+}
+
+/* Ends a call: the reply becomes the caller's, an error reply becomes its errno. */
+static int finish(struct redis *redis, int r, redisReply *reply, redisReply **ret_reply)
+{
+	if (r < 0)
+		return r;
+	if (reply->type == REDIS_REPLY_ERROR) {
+		r = judge(redis, reply->str);
+		freeReplyObject(reply);
+		return r;
+	}
+	*ret_reply = reply;
+	return 0;
 }
 
 int redis_command(struct redis *redis, prong_duration timeout, size_t argc, const char *const argv[],
 		  const size_t lengths[], redisReply **ret_reply)
 {
-	_cleanup_(reply_freep) redisReply *reply = NULL;
+	redisReply *reply = NULL;
 	int r = command_raw(redis, timeout, argc, argv, lengths, &reply);
 
-	if (r == 0)
-		r = judge(redis, &reply);
-	if (r < 0)
-		return r;
-	*ret_reply = reply;
-	reply = NULL;
-	return 0;
+	return finish(redis, r, reply, ret_reply);
 }
 
 int redis_commandf(struct redis *redis, prong_duration timeout, redisReply **ret_reply, const char *format, ...)
 {
-	_cleanup_(reply_freep) redisReply *reply = NULL;
 	_cleanup_(freep) char *command = NULL;
 	int64_t deadline = monotonic_us() + timeout;
+	redisReply *reply = NULL;
 	va_list arguments;
 	int size, r;
 
@@ -132,13 +133,7 @@ int redis_commandf(struct redis *redis, prong_duration timeout, redisReply **ret
 		return r;
 	buffer_add(&redis->out, command, (size_t)size);
 	r = await(redis, timeout, deadline, &reply);
-	if (r == 0)
-		r = judge(redis, &reply);
-	if (r < 0)
-		return r;
-	*ret_reply = reply;
-	reply = NULL;
-	return 0;
+	return finish(redis, r, reply, ret_reply);
 }
 
 /* Has the server name the script: hashing it is the server's business anyhow. */
@@ -158,10 +153,10 @@ static int load_script(struct redis *redis, prong_duration timeout, struct redis
 int redis_eval(struct redis *redis, prong_duration timeout, struct redis_script *script, size_t n_keys, size_t argc,
 	       const char *const argv[], const size_t lengths[], redisReply **ret_reply)
 {
-	_cleanup_(reply_freep) redisReply *reply = NULL;
 	_cleanup_(freep) const char **words = allocate_array(argc + 3, sizeof(*words));
 	_cleanup_(freep) size_t *sizes = allocate_array(argc + 3, sizeof(*sizes));
 	_cleanup_(freep) char *count = format_text("%zu", n_keys);
+	redisReply *reply = NULL;
 	int r;
 
 	if (script->sha1[0] == '\0') {
@@ -183,13 +178,7 @@ int redis_eval(struct redis *redis, prong_duration timeout, struct redis_script 
 		words[1] = script->source, sizes[1] = strlen(script->source);
 		r = command_raw(redis, timeout, argc + 3, words, sizes, &reply);
 	}
-	if (r == 0)
-		r = judge(redis, &reply);
-	if (r < 0)
-		return r;
-	*ret_reply = reply;
-	reply = NULL;
-	return 0;
+	return finish(redis, r, reply, ret_reply);
 }
 
 bool redis_connected(const struct redis *redis)
