@@ -82,6 +82,8 @@ static int judge(struct redis *redis, const char *error)
 {
 	if (says(error, "LOADING") || says(error, "BUSY") || says(error, "TRYAGAIN"))
 		return -EBUSY;
+	if (says(error, "FULL"))
+		return -ENOSPC;
 	log_error("Redis: %s", error);
 	if (says(error, "OOM"))
 		return -ENOMEM;
@@ -177,6 +179,51 @@ int redis_eval(struct redis *redis, prong_duration timeout, struct redis_script 
 		words[0] = "EVAL", sizes[0] = 4;
 		words[1] = script->source, sizes[1] = strlen(script->source);
 		r = command_raw(redis, timeout, argc + 3, words, sizes, &reply);
+	}
+	return finish(redis, r, reply, ret_reply);
+}
+
+/* Another process may have loaded it meanwhile. */
+static int load_library(struct redis *redis, int64_t deadline, const struct redis_library *library)
+{
+	redisReply *reply = NULL;
+	int r = command_raw(redis, deadline - monotonic_us(), 3,
+			    (const char *[]){ "FUNCTION", "LOAD", library->source }, NULL, &reply);
+
+	if (r == 0 && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "ERR Library", 11) == 0 &&
+	    strstr(reply->str, "already exists")) {
+		freeReplyObject(reply);
+		return 0;
+	}
+	r = finish(redis, r, reply, &reply);
+	if (r == 0)
+		freeReplyObject(reply);
+	return r;
+}
+
+int redis_call(struct redis *redis, prong_duration timeout, const struct redis_library *library, const char *function,
+	       size_t n_keys, size_t argc, const char *const argv[], const size_t lengths[], redisReply **ret_reply)
+{
+	_cleanup_(freep) const char **words = allocate_array(argc + 3, sizeof(*words));
+	_cleanup_(freep) size_t *sizes = allocate_array(argc + 3, sizeof(*sizes));
+	_cleanup_(freep) char *count = format_text("%zu", n_keys);
+	int64_t deadline = monotonic_us() + timeout;
+	redisReply *reply = NULL;
+	int r;
+
+	words[0] = "FCALL", sizes[0] = 5;
+	words[1] = function, sizes[1] = strlen(function);
+	words[2] = count, sizes[2] = strlen(count);
+	for (size_t i = 0; i < argc; i++) {
+		words[3 + i] = argv[i];
+		sizes[3 + i] = lengths ? lengths[i] : strlen(argv[i]);
+	}
+	r = command_raw(redis, timeout, argc + 3, words, sizes, &reply);
+	if (r == 0 && reply->type == REDIS_REPLY_ERROR && string_equal(reply->str, "ERR Function not found")) {
+		reply_freep(&reply);
+		r = load_library(redis, deadline, library);
+		if (r == 0)
+			r = command_raw(redis, deadline - monotonic_us(), argc + 3, words, sizes, &reply);
 	}
 	return finish(redis, r, reply, ret_reply);
 }

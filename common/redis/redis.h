@@ -23,9 +23,9 @@ struct redis *redis_free(struct redis *redis); /* nobody may be waiting; returns
 /*
  * Sends one command and suspends until its reply, at most `timeout` or the coroutine's deadline. The caller owns
  * `ret_reply` (freeReplyObject()). Errors: -EHOSTDOWN, -ETIMEDOUT, -ECANCELED, -EBUSY (LOADING or BUSY), -ENOMEM (OOM),
- * -EROFS (READONLY, MISCONF), -EIO with any other error reply, which is logged. Replies of error type are never
- * returned. When the oldest unanswered command is a second overdue the connection is replaced: a silent server is a
- * dead one.
+ * -EROFS (READONLY, MISCONF), -ENOSPC (FULL, which only scripts of ours say, of a limit of theirs), -EIO with any other
+ * error reply, which is logged. Replies of error type are never returned. When the oldest unanswered command is a
+ * second overdue the connection is replaced: a silent server is a dead one.
  */
 int redis_command(struct redis *redis, prong_duration timeout, size_t argc, const char *const argv[],
 		  const size_t lengths[], redisReply **ret_reply);
@@ -40,6 +40,23 @@ struct redis_script {
 };
 int redis_eval(struct redis *redis, prong_duration timeout, struct redis_script *script, size_t n_keys, size_t argc,
 	       const char *const argv[], const size_t lengths[], redisReply **ret_reply);
+
+/*
+ * A library of Redis functions. `source` begins with "#!lua name=…". Names of libraries and functions are unique in a
+ * server: another text under the same names is not loaded, so all of them change with the text.
+ */
+struct redis_library {
+	const char *source;
+};
+
+/*
+ * Calls a function of the library with the first `n_keys` of `argv` as its KEYS and the others as its ARGV. The library
+ * is loaded where the server does not know the function. A function refuses with
+ * `redis.error_reply('FULL what is full')` for -ENOSPC; any other error of its own is -EIO, and logged. Suspends;
+ * errors as redis_command().
+ */
+int redis_call(struct redis *redis, prong_duration timeout, const struct redis_library *library, const char *function,
+	       size_t n_keys, size_t argc, const char *const argv[], const size_t lengths[], redisReply **ret_reply);
 
 bool redis_connected(const struct redis *redis);
 const char *redis_last_error(const struct redis *redis); /* "" where none; names no password */

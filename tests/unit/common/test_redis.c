@@ -265,6 +265,90 @@ TEST(redis, scripts_survive_a_flush)
 	play(server_url(SERVER_REDIS), NULL, scripts);
 }
 
+static const struct redis_library library = {
+	.source = "#!lua name=unit_test\n"
+		  "redis.register_function('unit_echo', function(keys, args) return { keys[1], args[1] } end)\n"
+		  "redis.register_function('unit_full', function() return redis.error_reply('FULL of it') end)\n"
+		  "redis.register_function('unit_refuse', function() return redis.error_reply('NO never') end)\n"
+		  "redis.register_function('unit_set', function(keys) return redis.call('INCR', keys[1]) end)\n",
+};
+
+static int call(struct redis *redis, const char *function, redisReply **ret_reply)
+{
+	return redis_call(redis, TIMEOUT, &library, function, 1, 2, (const char *[]){ "key", "a\0b" },
+			  (const size_t[]){ 3, 3 }, ret_reply);
+}
+
+static bool echoes(struct redis *redis)
+{
+	_cleanup_(reply_freep) redisReply *reply = NULL;
+
+	return call(redis, "unit_echo", &reply) == 0 && reply->elements == 2 &&
+	       string_equal(reply->element[0]->str, "key") && reply->element[1]->len == 3;
+}
+
+static void one_that_echoes(void *argument)
+{
+	struct crowd *crowd = argument;
+
+	crowd->sum += echoes(crowd->scene->redis);
+	if (--crowd->left == 0)
+		coroutine_wake(crowd->waiting, 0);
+}
+
+static void functions(struct scene *scene)
+{
+	struct crowd crowd = { .scene = scene, .waiting = coroutine_current(), .left = 20 };
+	redisReply *reply = NULL;
+
+	CU_ASSERT(redis_commandf(scene->redis, TIMEOUT, &reply, "FUNCTION FLUSH") == 0);
+	reply_freep(&reply);
+	for (int i = 0; i < 20; i++) /* all find it absent, one loads it */
+		CU_ASSERT(coroutine_start(scene->loop, one_that_echoes, &crowd, NULL) == 0);
+	CU_ASSERT(coroutine_wait(INT64_MAX) == 0);
+	CU_ASSERT_EQUAL(crowd.sum, 20);
+
+	CU_ASSERT_EQUAL(call(scene->redis, "unit_full", &reply), -ENOSPC);
+	CU_ASSERT_EQUAL(call(scene->redis, "unit_refuse", &reply), -EIO);
+	CU_ASSERT_EQUAL(call(scene->redis, "unit_absent", &reply), -EIO);
+	CU_ASSERT(redis_commandf(scene->redis, TIMEOUT, &reply, "SET key abc") == 0);
+	reply_freep(&reply);
+	CU_ASSERT_EQUAL(call(scene->redis, "unit_set", &reply), -EIO);
+	CU_ASSERT_PTR_NULL(reply);
+}
+
+TEST(redis, functions_are_loaded_where_they_are_missing)
+{
+	play(server_url(SERVER_REDIS), NULL, functions);
+}
+
+static void functions_of_a_full_server(struct scene *scene)
+{
+	redisReply *reply = NULL;
+
+	CU_ASSERT_EQUAL(call(scene->redis, "unit_echo", &reply), -ENOMEM); /* it cannot even be loaded */
+	CU_ASSERT(redis_commandf(scene->redis, TIMEOUT, &reply, "CONFIG SET maxmemory 0") == 0);
+	reply_freep(&reply);
+	CU_ASSERT(echoes(scene->redis));
+	CU_ASSERT(redis_commandf(scene->redis, TIMEOUT, &reply, "CONFIG SET maxmemory 1000") == 0);
+	reply_freep(&reply);
+	CU_ASSERT_EQUAL(call(scene->redis, "unit_echo", &reply), -ENOMEM);
+	CU_ASSERT(redis_commandf(scene->redis, TIMEOUT, &reply, "CONFIG SET maxmemory 0") == 0);
+	reply_freep(&reply);
+	CU_ASSERT(redis_commandf(scene->redis, TIMEOUT, &reply, "REPLICAOF 127.0.0.1 1") == 0);
+	reply_freep(&reply);
+	CU_ASSERT_EQUAL(call(scene->redis, "unit_echo", &reply), -EROFS);
+	CU_ASSERT_PTR_NULL(reply);
+}
+
+TEST(redis, functions_say_that_a_server_is_full_or_a_replica)
+{
+	struct redis_server *server = redis_server_new((const char *const[]){ "--maxmemory", "1000", NULL });
+
+	play(redis_server_url(server), server, functions_of_a_full_server);
+	redis_server_free(server);
+}
+
 /* ---- connecting ---- */
 
 static void set_in_database_3(struct scene *scene)
