@@ -124,8 +124,20 @@ const char *prong_trace_id(const struct prong_ctx *ctx)
 prong_uuid prong_account_id(const struct prong_ctx *ctx)
 {
 	if (!ctx->signed_in)
-		panic("prong_account_id() where nobody is signed in: give the route .access = PRONG_SIGNED_IN");
+		panic("prong_account_id() where nobody is signed in: the route's .access is PRONG_PUBLIC");
 	return ctx->account_id;
+}
+
+bool prong_has_scope(const struct prong_ctx *ctx, const char *scope)
+{
+	size_t size = strlen(scope), length;
+
+	for (const char *name = ctx->scope ? ctx->scope : ""; *name; name += length + (name[length] == ' ')) {
+		length = strcspn(name, " ");
+		if (length == size && memcmp(name, scope, size) == 0)
+			return true;
+	}
+	return false;
 }
 
 void prong_log(struct prong_ctx *ctx, enum prong_log_level level, const char *format, ...)

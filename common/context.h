@@ -35,6 +35,7 @@ struct prong_ctx {
 
 	bool signed_in;
 	prong_uuid account_id, session_id;
+	const char *scope; /* of the account: names with a space between; NULL: nobody is signed in */
 
 	struct postgres_connection *transaction; /* between prong_begin() and its end */
 	bool transaction_failed;

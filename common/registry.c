@@ -68,6 +68,18 @@ static const char *method_name(enum prong_method method)
 	return (size_t)method < ARRAY_SIZE(names) && names[method] ? names[method] : "(no method)";
 }
 
+/* NULL: there is no such access. */
+static const char *access_name(enum prong_access access)
+{
+	static const char *const names[] = {
+		[PRONG_PUBLIC] = "PRONG_PUBLIC",
+		[PRONG_SIGNED_IN] = "PRONG_SIGNED_IN",
+		[PRONG_ADMIN] = "PRONG_ADMIN",
+	};
+
+	return (size_t)access < ARRAY_SIZE(names) ? names[access] : NULL;
+}
+
 static const char *route_name(struct builder *builder, const struct prong_route *route)
 {
 	return arena_format(&builder->arena, "route %s %s", method_name(route->method),
@@ -175,8 +187,8 @@ static void check_route(struct builder *builder, const struct prong_route *route
 		mistake(builder, "%s: it has no handler", user);
 	if (route->method == PRONG_GET && route->body)
 		mistake(builder, "%s: a GET takes no body", user);
-	if (route->access != PRONG_PUBLIC && route->access != PRONG_SIGNED_IN)
-		mistake(builder, "%s: its access is neither PRONG_PUBLIC nor PRONG_SIGNED_IN", user);
+	if (!access_name(route->access))
+		mistake(builder, "%s: its access is none of PRONG_PUBLIC, PRONG_SIGNED_IN, PRONG_ADMIN", user);
 	if (route->timeout < 0)
 		mistake(builder, "%s: its timeout is negative", user);
 	check_schema(builder, user, route->body);
@@ -196,9 +208,9 @@ static void check_routes(struct builder *builder)
 		const char *reason = "";
 
 		check_route(builder, route);
-		if (route->access == PRONG_SIGNED_IN && !accounts)
-			mistake(builder, "%s: PRONG_SIGNED_IN needs the module prong_accounts: add it to .modules",
-				route_name(builder, route));
+		if (route->access != PRONG_PUBLIC && access_name(route->access) && !accounts)
+			mistake(builder, "%s: %s needs the module prong_accounts: add it to .modules",
+				route_name(builder, route), access_name(route->access));
 		shapes[i] = path_shape(builder, route->path, &reason);
 		if (!shapes[i])
 			mistake(builder, "%s: %s", route_name(builder, route), reason);

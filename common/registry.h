@@ -28,7 +28,8 @@ struct registry {
 
 /*
  * `builtin` are modules that every application has, ending with NULL. 0, or -EINVAL with one line per mistake: two
- * routes or jobs alike, a wrong path, queue name or schema, PRONG_SIGNED_IN without prong_accounts.
+ * routes or jobs alike, a wrong path, queue name or schema, PRONG_SIGNED_IN or PRONG_ADMIN without
+ * prong_accounts.
  */
 int registry_new(const struct prong_app *app, const struct prong_module *const *builtin, struct registry **ret_registry,
 		 struct buffer *mistakes);

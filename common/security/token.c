@@ -70,6 +70,8 @@ static void write_claims(const struct token_claims *claims, struct buffer *out)
 	add_uuid(out, "sub", claims->account_id);
 	add_uuid(out, "sid", claims->session_id);
 	add_uuid(out, "jti", claims->token_id);
+	if (claims->scope && *claims->scope)
+		add_string(out, "scope", claims->scope);
 	buffer_add_format(out, "\"iat\":%lld,\"exp\":%lld}", (long long)claims->issued_at,
 			  (long long)claims->expires_at);
 }
@@ -228,7 +230,19 @@ static const char *check_times(struct json_object *json, int64_t now, struct tok
 	return NULL;
 }
 
-static const char *check_claims(struct json_object *json, int64_t now, struct token_claims *claims)
+static bool get_scope(struct json_object *json, struct arena *arena, const char **ret_scope)
+{
+	const char *scope = "";
+
+	if (json_object_object_get_ex(json, "scope", NULL))
+		scope = get_string(json, "scope");
+	if (!scope)
+		return false;
+	*ret_scope = arena_strdup(arena, scope);
+	return true;
+}
+
+static const char *check_claims(struct json_object *json, int64_t now, struct arena *arena, struct token_claims *claims)
 {
 	if (!json)
 		return "malformed claims";
@@ -239,6 +253,8 @@ static const char *check_claims(struct json_object *json, int64_t now, struct to
 	if (!get_uuid(json, "sub", &claims->account_id) || !get_uuid(json, "sid", &claims->session_id) ||
 	    !get_uuid(json, "jti", &claims->token_id))
 		return "wrong sub, sid or jti";
+	if (!get_scope(json, arena, &claims->scope))
+		return "wrong scope";
 	return check_times(json, now, claims);
 }
 
@@ -263,7 +279,7 @@ static const char *check_token(struct arena *arena, const struct signing_key *ke
 	if (reason)
 		return reason;
 	json = decode_object(arena, segments.claims, segments.claims_size);
-	return check_claims(json, now, claims);
+	return check_claims(json, now, arena, claims);
 }
 
 int token_verify(struct arena *arena, const struct signing_key *keys, size_t n_keys, const char *token, size_t size,

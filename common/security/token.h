@@ -22,10 +22,12 @@ struct token_claims {
 	const char *issuer, *audience;
 	prong_uuid account_id, session_id, token_id;
 	int64_t issued_at, expires_at; /* seconds since the epoch */
+	const char *scope;	       /* names with a space between (RFC 8693 §4.2); NULL or "": none, and no claim */
 };
 
 #define TOKEN_MAX_SIZE 8192
 #define TOKEN_LIFETIME PRONG_MINUTES(10)
+#define SCOPE_ADMIN "admin" /* the one scope that means something to the library: PRONG_ADMIN asks for it */
 
 void signing_key_generate(struct signing_key *ret_key);
 void signing_key_name(struct signing_key *key); /* sets `id` from `public_key` */
@@ -38,9 +40,9 @@ bool signing_key_verify(const struct signing_key *key, const void *data, size_t 
 char *token_sign(struct arena *arena, const struct signing_key *key, const struct token_claims *claims);
 
 /*
- * Verifies a compact token against `keys`. Returns 0 and the claims, whose strings are `issuer` and `audience` as
- * given; or -EACCES with a short reason for the log, never for the client. `now` in seconds since the epoch; 30 s of
- * skew are allowed on iat and nbf, none on exp.
+ * Verifies a compact token against `keys`. Returns 0 and the claims, whose `issuer` and `audience` are as
+ * given and whose `scope` is in the arena; or -EACCES with a short reason for the log, never for the client. `now` in
+ * seconds since the epoch; 30 s of skew are allowed on iat and nbf, none on exp.
  */
 int token_verify(struct arena *arena, const struct signing_key *keys, size_t n_keys, const char *token, size_t size,
 		 const char *issuer, const char *audience, int64_t now, struct token_claims *ret_claims,

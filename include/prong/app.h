@@ -23,7 +23,7 @@ struct prong_module {
 	const struct prong_migration *migrations;
 };
 
-/* Accounts and sessions: sign-up, sign-in, access tokens. Needed by routes with PRONG_SIGNED_IN. */
+/* Accounts and sessions: sign-up, sign-in, access tokens. Needed by routes with PRONG_SIGNED_IN or PRONG_ADMIN. */
 extern const struct prong_module prong_accounts;
 
 struct prong_app {
@@ -39,9 +39,9 @@ struct prong_app {
 #define PRONG_MODULES(...) ((const struct prong_module *const[]){ __VA_ARGS__, NULL })
 
 /*
- * Runs the command line: `dev`, `serve`, `work`, `migrate`, `jobs`, `config`, `routes`, `version`, each with --help.
- * `app` must live until it returns. Returns the exit status: 0; 1 failure; 64 usage; 69 a dependency is unavailable;
- * 75 try again; 78 configuration.
+ * Runs the command line: `dev`, `serve`, `work`, `migrate`, `accounts`, `jobs`, `config`, `routes`, `version`, each
+ * with --help. `app` must live until it returns. Returns the exit status: 0; 1 failure; 64 usage; 69 a dependency is
+ * unavailable; 75 try again; 78 configuration.
  */
 int prong_main(int argc, char *argv[], const struct prong_app *app);
 

@@ -60,8 +60,14 @@ const char *prong_request_id(const struct prong_ctx *ctx);
  */
 const char *prong_trace_id(const struct prong_ctx *ctx);
 
-/* The signed-in account; aborts where the route's access is not PRONG_SIGNED_IN: check the route, not the result. */
+/* The signed-in account; aborts where the route's access is PRONG_PUBLIC: check the route, not the result. */
 prong_uuid prong_account_id(const struct prong_ctx *ctx);
+
+/*
+ * Whether the signed-in account has a scope, such as "admin": as of when its access token was made, at most 10 minutes
+ * ago. False where nobody is signed in, as in a job. `accounts grant` gives scopes; a new account has none.
+ */
+bool prong_has_scope(const struct prong_ctx *ctx, const char *scope);
 
 enum prong_log_level {
 	PRONG_LOG_DEBUG,

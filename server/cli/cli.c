@@ -9,7 +9,7 @@
 #include "server/supervisor/composition.h"
 
 static const struct command *const commands[] = {
-	&command_dev,  &command_serve,	&command_work,	 &command_migrate,
+	&command_dev,  &command_serve,	&command_work,	 &command_migrate, &command_accounts,
 	&command_jobs, &command_config, &command_routes, &command_version,
 };
 

@@ -5,6 +5,12 @@ static const char *const methods[] = {
 	[PRONG_PATCH] = "PATCH", [PRONG_DELETE] = "DELETE",
 };
 
+static const char *const accesses[] = {
+	[PRONG_PUBLIC] = "public",
+	[PRONG_SIGNED_IN] = "signed in",
+	[PRONG_ADMIN] = "admin",
+};
+
 static int run(struct invocation *invocation)
 {
 	_cleanup_(table_freep) struct table *table =
@@ -23,7 +29,7 @@ static int run(struct invocation *invocation)
 
 		table_add(table, methods[route->method]);
 		table_add(table, route->path);
-		table_add(table, route->access == PRONG_SIGNED_IN ? "signed in" : "public");
+		table_add(table, accesses[route->access]);
 		table_add(table, route->body ? route->body->name : NULL);
 		table_add(table, route->reply ? route->reply->name : NULL);
 		table_add(table, route->summary);

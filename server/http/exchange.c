@@ -283,7 +283,25 @@ static bool authenticate(struct exchange *exchange)
 	ctx->signed_in = true;
 	ctx->account_id = claims.account_id;
 	ctx->session_id = claims.session_id;
+	ctx->scope = claims.scope;
 	return true;
+}
+
+/* True when the client may use the route; otherwise the exchange is answered. */
+static bool authorize(struct exchange *exchange)
+{
+	enum prong_access access = exchange->match.route->access;
+
+	if (access == PRONG_PUBLIC)
+		return true;
+	if (!authenticate(exchange))
+		return false;
+	if (access != PRONG_ADMIN || prong_has_scope(&exchange->ctx, SCOPE_ADMIN))
+		return true;
+	reply_header_add(exchange, "WWW-Authenticate",
+			 "Bearer error=\"insufficient_scope\", scope=\"" SCOPE_ADMIN "\"");
+	refuse_with(exchange, 403, "admin_required", "This is for accounts with the scope " SCOPE_ADMIN ".");
+	return false;
 }
 
 size_t exchange_max_body(const struct exchange *exchange)
@@ -335,7 +353,7 @@ enum exchange_step exchange_begin(struct exchange *exchange)
 	r = find_route(exchange);
 	if (r < 0)
 		return refuse_route(exchange, r);
-	if (exchange->match.route->access == PRONG_SIGNED_IN && !authenticate(exchange))
+	if (!authorize(exchange))
 		return EXCHANGE_ANSWERED;
 	if (!accept_body(exchange))
 		return EXCHANGE_ANSWERED;

@@ -6,7 +6,7 @@ import unittest
 
 from harness import App, Services, binary, free_port
 
-COMMANDS = ["dev", "serve", "work", "migrate", "jobs", "config", "routes", "version"]
+COMMANDS = ["dev", "serve", "work", "migrate", "accounts", "jobs", "config", "routes", "version"]
 SECRET = "hunter2"
 
 
@@ -103,6 +103,7 @@ class WithoutServices(CommandTest):
         self.assert_mistake(self.run_command("work"), 78, "DATABASE_URL is not set", "REDIS_URL is not set")
         self.assert_mistake(self.run_command("migrate", "status"), 78, "DATABASE_URL is not set")
         self.assert_mistake(self.run_command("jobs", "ls"), 78, "REDIS_URL is not set")
+        self.assert_mistake(self.run_command("accounts", "ls"), 78, "DATABASE_URL is not set")
 
     def test_output_that_cannot_be_written_is_a_failure(self):
         for command in ("--help", "version", "config", "routes"):

@@ -16,11 +16,13 @@ static const struct prong_route routes[] = {
 extern const char embedded_accounts_0001_accounts_up_sql[], embedded_accounts_0001_accounts_down_sql[];
 extern const char embedded_accounts_0002_sessions_up_sql[], embedded_accounts_0002_sessions_down_sql[];
 extern const char embedded_accounts_0003_signing_keys_up_sql[], embedded_accounts_0003_signing_keys_down_sql[];
+extern const char embedded_accounts_0004_scopes_up_sql[], embedded_accounts_0004_scopes_down_sql[];
 
 static const struct prong_migration migrations[] = {
 	{ 1, "accounts", embedded_accounts_0001_accounts_up_sql, embedded_accounts_0001_accounts_down_sql },
 	{ 2, "sessions", embedded_accounts_0002_sessions_up_sql, embedded_accounts_0002_sessions_down_sql },
 	{ 3, "signing_keys", embedded_accounts_0003_signing_keys_up_sql, embedded_accounts_0003_signing_keys_down_sql },
+	{ 4, "scopes", embedded_accounts_0004_scopes_up_sql, embedded_accounts_0004_scopes_down_sql },
 	{}
 };
 

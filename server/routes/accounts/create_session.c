@@ -10,6 +10,7 @@ struct known_account {
 	const char *email;
 	prong_time created_at;
 	const char *password_hash;
+	const char *scope;
 };
 
 /* clang-format off */
@@ -17,7 +18,8 @@ PRONG_SCHEMA(known_account,
 	PRONG_FIELD(known_account, id),
 	PRONG_FIELD(known_account, email),
 	PRONG_FIELD(known_account, created_at),
-	PRONG_FIELD(known_account, password_hash, .secret = true));
+	PRONG_FIELD(known_account, password_hash, .secret = true),
+	PRONG_FIELD(known_account, scope));
 /* clang-format on */
 
 /* One answer for an unknown account and a wrong password. */
@@ -72,6 +74,7 @@ static int start_session(struct prong_ctx *ctx, const struct known_account *know
 		.token_id = prong_uuid_make(),
 		.issued_at = now.us / PRONG_SECONDS(1),
 		.expires_at = expires.us / PRONG_SECONDS(1),
+		.scope = known->scope,
 	};
 	struct session *session = prong_alloc(ctx, sizeof(*session));
 	int r;
@@ -108,9 +111,10 @@ int create_session(struct prong_ctx *ctx)
 	/* Neither can be anybody's: sign-up does not take them. */
 	if (strlen(in->password) > PASSWORD_MAX_SIZE || email_normalise(in->email, email) < 0)
 		return refuse(ctx);
-	r = prong_query_one(
-		ctx, known_account, &known,
-		"SELECT id, email, created_at, password_hash FROM prong_accounts WHERE email_normalised = $1", email);
+	r = prong_query_one(ctx, known_account, &known,
+			    "SELECT id, email, created_at, password_hash, array_to_string(scopes, ' ') AS scope"
+			    " FROM prong_accounts WHERE email_normalised = $1",
+			    email);
 	if (r < 0 && r != -ENOENT)
 		return r;
 	r = verify(ctx, known, in->password, &needs_rehash);

@@ -147,6 +147,21 @@ static int broken(struct prong_ctx *ctx)
 	return prong_exec(ctx, "SELECT secret_of_ours FROM nowhere");
 }
 
+struct scopes {
+	bool admin, billing;
+};
+PRONG_SCHEMA(scopes, PRONG_FIELD(scopes, admin), PRONG_FIELD(scopes, billing));
+
+static int get_scopes(struct prong_ctx *ctx)
+{
+	const struct scopes scopes = {
+		.admin = prong_has_scope(ctx, "admin"),
+		.billing = prong_has_scope(ctx, "billing"),
+	};
+
+	return prong_reply(ctx, 200, scopes, &scopes);
+}
+
 static const struct prong_route routes[] = {
 	{ PRONG_GET, "/v1/ping", ping, .reply = &pong_schema, .summary = "Answer" },
 	{ PRONG_GET, "/v1/hits", get_hits, .reply = &hits_schema, .summary = "Count executed requests" },
@@ -163,6 +178,10 @@ static const struct prong_route routes[] = {
 	{ PRONG_GET, "/v1/fail", fail, .summary = "Fail as the application says" },
 	{ PRONG_GET, "/v1/broken", broken, .summary = "Fail inside" },
 	{ PRONG_GET, "/v1/private", ping, .access = PRONG_SIGNED_IN, .summary = "Need a token" },
+	{ PRONG_GET, "/v1/scopes", get_scopes, .reply = &scopes_schema, .access = PRONG_SIGNED_IN,
+	  .summary = "Which scopes the token has" },
+	{ PRONG_POST, "/v1/guarded", echo, .body = &sample_schema, .access = PRONG_ADMIN,
+	  .summary = "Need the scope admin" },
 	{}
 };
 

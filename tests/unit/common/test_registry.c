@@ -128,6 +128,8 @@ TEST(registry, reports_every_mistake_at_once)
 		{ 0, "/c", handler },
 		{ PRONG_GET, "/d", handler, .query = &thing_schema },
 		{ PRONG_GET, "/e", handler, .access = PRONG_SIGNED_IN },
+		{ PRONG_GET, "/f", handler, .access = PRONG_ADMIN },
+		{ PRONG_GET, "/g", handler, .access = PRONG_ADMIN + 1 },
 		{},
 	};
 	static const struct prong_job twin = { .name = "plain", .run = handler, .queue = "not ok" };
@@ -149,6 +151,8 @@ TEST(registry, reports_every_mistake_at_once)
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "route (no method) /c: it needs a method"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "route GET /d: the field thing.json cannot stand in a query string"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "route GET /e: PRONG_SIGNED_IN needs the module prong_accounts"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "route GET /f: PRONG_ADMIN needs the module prong_accounts"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "route GET /g: its access is none of PRONG_PUBLIC, "));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "job plain: there are two of that name\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "job plain: 'not ok' is no queue"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "job (no name): it has no function\n"));
@@ -162,6 +166,7 @@ TEST(registry, finds_accounts_by_their_module)
 	static const struct prong_module app_module = { .name = "app" };
 	const struct prong_route routes[] = {
 		{ PRONG_GET, "/e", handler, .access = PRONG_SIGNED_IN },
+		{ PRONG_GET, "/f", handler, .access = PRONG_ADMIN },
 		{},
 	};
 	_cleanup_(freep) char *right = mistakes_of(&(struct prong_app){

@@ -105,6 +105,7 @@ TEST(token, verifies_what_it_signed)
 	CU_ASSERT_EQUAL(out.issued_at, NOW);
 	CU_ASSERT_EQUAL(out.expires_at, NOW + 600);
 	CU_ASSERT_STRING_EQUAL(out.issuer, ISSUER);
+	CU_ASSERT_STRING_EQUAL(out.scope, "");
 
 	CU_ASSERT_EQUAL(token_verify(&arena, keys, 1, token, strlen(token), ISSUER, ISSUER, NOW, &out, &reason),
 			-EACCES);
@@ -120,6 +121,21 @@ TEST(token, verifies_what_it_signed)
 	CU_ASSERT_EQUAL(token_verify(&arena, keys, 2, token, strlen(token), ISSUER, "https://other.example", NOW, &out,
 				     &reason),
 			-EACCES);
+	arena_reset(&arena);
+}
+
+TEST(token, carries_a_scope)
+{
+	struct signing_key key = key_of(1);
+	struct token_claims in = { .issuer = ISSUER, .audience = ISSUER, .issued_at = NOW, .expires_at = NOW + 1 }, out;
+	const char *reason;
+	struct arena arena;
+
+	in.scope = "admin billing:read";
+	arena_init(&arena);
+	char *token = token_sign(&arena, &key, &in);
+	CU_ASSERT_EQUAL(token_verify(&arena, &key, 1, token, strlen(token), ISSUER, ISSUER, NOW, &out, &reason), 0);
+	CU_ASSERT_STRING_EQUAL(out.scope, "admin billing:read");
 	arena_reset(&arena);
 }
 
@@ -210,6 +226,9 @@ TEST(token, refuses_other_claims)
 		{ "{" WHO ",\"iat\":1800000030,\"exp\":1800000031}", "accepted" },
 		{ "{" WHO ",\"iat\":1800000000,\"nbf\":1800000030,\"exp\":1800000600}", "accepted" },
 		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"scope\":\"later\"}", "accepted" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"scope\":null}", "wrong scope" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"scope\":[\"admin\"]}", "wrong scope" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"scope\":\"admin\\u0000x\"}", "wrong scope" },
 		{ "", "malformed claims" },
 		{ "[]", "malformed claims" },
 		{ "\"x\"", "malformed claims" },

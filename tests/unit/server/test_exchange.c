@@ -77,6 +77,7 @@ static const struct prong_route routes[] = { { PRONG_GET, "/things/{id}", show_t
 					     { PRONG_GET, "/fail", fail_after_reply },
 					     { PRONG_GET, "/unavailable", unavailable },
 					     { PRONG_GET, "/own", show_thing, .access = PRONG_SIGNED_IN },
+					     { PRONG_GET, "/guarded", show_thing, .access = PRONG_ADMIN },
 					     {} };
 
 static const struct prong_app app = {
@@ -362,12 +363,29 @@ TEST(exchange, challenges_those_who_are_not_signed_in)
 	set_up();
 	CU_ASSERT_EQUAL(ask("GET /own" HOST "\r\n"), 401);
 	CU_ASSERT(says("\r\nWWW-Authenticate: Bearer\r\n"));
+	CU_ASSERT_EQUAL(ask("GET /guarded" HOST "\r\n"), 401);
+	CU_ASSERT(says("\r\nWWW-Authenticate: Bearer\r\n"));
 	CU_ASSERT_EQUAL(ask("GET /own" HOST "Authorization: Basic eA==\r\n\r\n"), 401);
 	CU_ASSERT_EQUAL(ask("GET /own" HOST "Authorization: Bearer a\r\nAuthorization: Bearer a\r\n\r\n"), 401);
 	/* No keys have been loaded: that is our trouble, not the client's. */
 	CU_ASSERT_EQUAL(ask("GET /own" HOST "Authorization: Bearer a.b.c\r\n\r\n"), 503);
 	CU_ASSERT(says("\r\nRetry-After: 1\r\n"));
 	tear_down();
+}
+
+TEST(exchange, compares_scopes_name_by_name)
+{
+	struct prong_ctx ctx = { .scope = "administrator admin.x a:b" };
+
+	CU_ASSERT(prong_has_scope(&ctx, "a:b") && prong_has_scope(&ctx, "admin.x"));
+	CU_ASSERT(!prong_has_scope(&ctx, "admin"));
+	CU_ASSERT(!prong_has_scope(&ctx, "") && !prong_has_scope(&ctx, "admin.x a:b"));
+	ctx.scope = "admin";
+	CU_ASSERT(prong_has_scope(&ctx, "admin") && !prong_has_scope(&ctx, "adm") && !prong_has_scope(&ctx, "ADMIN"));
+	ctx.scope = "";
+	CU_ASSERT(!prong_has_scope(&ctx, "") && !prong_has_scope(&ctx, "admin"));
+	ctx.scope = NULL;
+	CU_ASSERT(!prong_has_scope(&ctx, "") && !prong_has_scope(&ctx, "admin"));
 }
 
 TEST(exchange, answers_what_a_handler_returns)

@@ -1,0 +1,1 @@
+ALTER TABLE prong_accounts DROP COLUMN scopes;

@@ -1,0 +1,174 @@
+"""Scopes: given and taken on the command line, carried by access tokens, demanded by routes."""
+import base64
+import json
+import unittest
+
+from harness import App, Services, binary
+
+PASSWORD = "correct horse battery"
+SAMPLE = {"text": "x"}
+
+
+def claims_of(token):
+    text = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
+class Scopes(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.services = Services()
+        cls.addClassCleanup(cls.services.stop)
+        cls.app = App(binary("test_app"), cls.services, WEB_CONCURRENCY=1)
+        cls.addClassCleanup(cls.app.stop)
+        cls.app.command("migrate", "up")
+        cls.app.start()
+
+    def sign_up(self, address):
+        response = self.app.post("/v1/accounts", {"email": address, "password": PASSWORD})
+        self.assertEqual(response.status, 201, response)
+
+    def token(self, address):
+        response = self.app.post("/v1/sessions", {"email": address, "password": PASSWORD})
+        self.assertEqual(response.status, 201, response)
+        return response.json()["access_token"]
+
+    def executed(self):
+        return self.app.get("/v1/hits").json()["count"]
+
+    def assert_mistake(self, arguments, status, text):
+        done = self.app.command("accounts", *arguments, check=False)
+        self.assertEqual((done.returncode, done.stdout), (status, ""), done.stderr)
+        self.assertIn(text, done.stderr)
+
+    def test_a_new_account_has_none(self):
+        self.sign_up("new@example.com")
+        token = self.token("new@example.com")
+        self.assertNotIn("scope", claims_of(token))
+        self.assertEqual(self.app.get("/v1/scopes", token=token).json(), {"admin": False, "billing": False})
+
+    def test_nobody_gives_themselves_one(self):
+        for name in ("scope", "scopes"):
+            response = self.app.post("/v1/accounts", {"email": "own@example.com", "password": PASSWORD, name: "admin"})
+            self.assertEqual(response.status, 422, response)
+
+    def test_an_admin_is_let_in_and_others_are_not(self):
+        self.sign_up("Boss@example.com")
+        before = self.token("boss@example.com")
+        executed = self.executed()
+
+        response = self.app.post("/v1/guarded", SAMPLE)
+        self.assertEqual((response.status, response.headers["www-authenticate"]), (401, "Bearer"))
+        response = self.app.post("/v1/guarded", SAMPLE, token=before)
+        self.assertEqual((response.status, response.json()["code"]), (403, "admin_required"))
+        self.assertEqual(response.headers["content-type"], "application/problem+json")
+        self.assertEqual(response.headers["www-authenticate"], 'Bearer error="insufficient_scope", scope="admin"')
+        self.assertEqual(self.app.post("/v1/guarded", b"{", token=before).status, 403)  # before the body is looked at
+        self.assertEqual(self.executed(), executed)
+
+        self.assertEqual(self.app.command("accounts", "grant", "BOSS@example.com", "admin").stdout,
+                         "Boss@example.com has the scopes admin\n")
+        self.assertEqual(self.app.post("/v1/guarded", SAMPLE, token=before).status, 403)  # it says what it said
+        token = self.token("boss@example.com")
+        self.assertEqual(claims_of(token)["scope"], "admin")
+        self.assertEqual(self.app.post("/v1/guarded", SAMPLE, token=token).status, 200)
+        self.assertEqual(self.executed(), executed + 1)
+
+        self.app.command("accounts", "revoke", "boss@example.com", "admin")
+        self.assertEqual(self.app.post("/v1/guarded", SAMPLE, token=token).status, 200)
+        self.assertEqual(self.app.post("/v1/guarded", SAMPLE, token=self.token("boss@example.com")).status, 403)
+
+    def test_only_the_whole_name_is_the_scope(self):
+        self.sign_up("names@example.com")
+        for scope in ("administrator", "admin.x", "ADMIN", "a:admin"):
+            self.app.command("accounts", "grant", "names@example.com", scope)
+        token = self.token("names@example.com")
+        self.assertEqual(claims_of(token)["scope"], "administrator admin.x ADMIN a:admin")
+        self.assertEqual(self.app.post("/v1/guarded", SAMPLE, token=token).status, 403)
+
+    def test_grants_and_revocations_repeat_without_harm(self):
+        self.sign_up("twice@example.com")
+        for _ in range(2):
+            self.app.command("accounts", "grant", "twice@example.com", "admin")
+        self.assertEqual(self.app.command("accounts", "grant", "twice@example.com", "billing").stdout,
+                         "twice@example.com has the scopes admin billing\n")
+        token = self.token("twice@example.com")
+        self.assertEqual(self.app.get("/v1/scopes", token=token).json(), {"admin": True, "billing": True})
+        for _ in range(2):
+            self.assertEqual(self.app.command("accounts", "revoke", "twice@example.com", "admin").stdout,
+                             "twice@example.com has the scopes billing\n")
+        self.assertEqual(self.app.command("accounts", "revoke", "twice@example.com", "billing").stdout,
+                         "twice@example.com has no scopes\n")
+
+    def test_accounts_are_listed(self):
+        self.sign_up("plain@example.com")
+        self.sign_up("Listed@example.com")
+        self.app.command("accounts", "grant", "listed@example.com", "listed")
+        listed = json.loads(self.app.command("accounts", "ls", "--json").stdout)
+        self.assertEqual([account["email"] for account in listed[:2]], ["Listed@example.com", "plain@example.com"])
+        self.assertEqual([account["scopes"] for account in listed[:2]], [["listed"], []])
+        self.assertEqual(set(listed[0]), {"id", "email", "scopes", "created_at"})
+        self.assertEqual(len(json.loads(self.app.command("accounts", "ls", "--limit", "1", "--json").stdout)), 1)
+        shown = self.app.command("accounts", "ls", "--scope", "listed").stdout
+        self.assertRegex(shown, r"\AID +EMAIL +SCOPES +CREATED_AT\n\S+ +Listed@example.com +listed +\S+Z\n\Z")
+        self.assertEqual(self.app.command("accounts", "ls", "--scope", "unheard-of").stdout, "No accounts.\n")
+
+    def test_mistakes_are_told(self):
+        self.assert_mistake([], 64, "ls, grant or revoke")
+        self.assert_mistake(["delete"], 64, "there is no accounts delete")
+        self.assert_mistake(["grant", "a@example.com"], 64, "grant EMAIL admin")
+        self.assert_mistake(["grant", "a@example.com", "admin", "more"], 64, "one argument too many")
+        self.assert_mistake(["grant", "ä@example.com", "admin"], 64, "no address")
+        for scope in ("", "a b", "a,b", "ä", 'a"b', "x" * 65):
+            self.assert_mistake(["grant", "a@example.com", scope], 64, "is no scope")
+        self.assert_mistake(["grant", "a@example.com", "admin", "--json"], 64, "the options are for ls")
+        self.assert_mistake(["ls", "more"], 64, "ls takes no argument")
+        self.assert_mistake(["ls", "--limit", "0"], 64, "from 1 to")
+        self.assert_mistake(["grant", "nobody@example.com", "admin"], 1, "there is no account nobody@example.com")
+        self.assert_mistake(["revoke", "nobody@example.com", "admin"], 1, "there is no account nobody@example.com")
+
+    def test_no_token_grows_without_bound(self):
+        self.sign_up("many@example.com")
+        scopes = " ".join(f"{number:x<60}" for number in range(16))
+        self.services.sql(f"UPDATE prong_accounts SET scopes = string_to_array('{scopes}', ' ')"
+                          " WHERE email = 'many@example.com'")
+        self.assert_mistake(["grant", "many@example.com", "x" * 64], 1, "has too many scopes already")
+        self.assertEqual(claims_of(self.token("many@example.com"))["scope"], scopes)
+
+    def test_the_database_refuses_what_would_pass_for_two(self):
+        self.sign_up("odd@example.com")
+        for scopes in ("ARRAY['x admin']", "ARRAY[NULL]", "ARRAY['']", "NULL", "ARRAY['x', NULL, 'admin']"):
+            with self.assertRaises(RuntimeError, msg=scopes):
+                self.services.sql(f"UPDATE prong_accounts SET scopes = {scopes} WHERE email = 'odd@example.com'")
+
+    def test_the_column_comes_and_goes(self):
+        services = Services()
+        self.addCleanup(services.stop)
+        app = App(binary("test_app"), services)
+        self.addCleanup(app.stop)
+        app.command("migrate", "up")
+        services.sql("INSERT INTO prong_accounts VALUES ('0190a5d4-0000-7000-8000-000000000001', 'a@b.example',"
+                     " 'a@b.example', 'none')")
+        self.assertEqual(services.sql("SELECT scopes FROM prong_accounts"), [["{}"]])
+        app.command("migrate", "down", "--module", "accounts")
+        done = app.command("accounts", "ls", check=False)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("migrate status", done.stderr)
+        app.command("migrate", "up")
+        self.assertEqual(json.loads(app.command("accounts", "ls", "--json").stdout)[0]["scopes"], [])
+
+    def test_without_postgresql_it_is_unavailable(self):
+        done = self.app.command("accounts", "ls", check=False, DATABASE_URL="postgresql:///x?host=/nowhere")
+        self.assertEqual(done.returncode, 69)
+        self.assertIn("DATABASE_URL: PostgreSQL cannot be reached", done.stderr)
+
+    def test_an_application_without_accounts_says_so(self):
+        app = App(binary("drill_app"), self.services)
+        self.addCleanup(app.stop)
+        done = app.command("accounts", "ls", check=False)
+        self.assertEqual(done.returncode, 78)
+        self.assertIn("has no accounts", done.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
