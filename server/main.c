@@ -1,10 +1,10 @@
 /* Where the layers meet: the one file of server/ that knows worker/. */
+#include "common/title.h"
 #include "server/cli/cli.h"
 #include "server/http/http_metrics.h"
 #include "server/http/http_process.h"
 #include "server/routes/routes.h"
 #include "server/supervisor/composition.h"
-#include "server/supervisor/title.h"
 #include "worker/builtin.h"
 #include "worker/job_metrics.h"
 #include "worker/scheduler.h"

@@ -8,9 +8,9 @@
 
 #include "common/log.h"
 #include "common/metrics.h"
+#include "common/title.h"
 #include "server/supervisor/composition.h"
 #include "server/supervisor/supervisor.h"
-#include "server/supervisor/title.h"
 
 char *child_name(const struct child *child, char name[CHILD_NAME_SIZE])
 {

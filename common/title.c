@@ -1,4 +1,4 @@
-#include "server/supervisor/title.h"
+#include "common/title.h"
 
 #include <string.h>
 #include <sys/prctl.h>
