@@ -91,6 +91,13 @@ void metrics_use_slot(size_t slot)
 	}
 }
 
+void metrics_unmap(void)
+{
+	if (metrics.blocks)
+		munmap(metrics.blocks, metrics.n_slots * metrics.words * sizeof(uint64_t));
+	metrics.blocks = metrics.own = NULL;
+}
+
 static uint64_t load(const _Atomic uint64_t *word)
 {
 	return atomic_load_explicit(word, memory_order_relaxed);

@@ -25,6 +25,9 @@ metric_id metric_define(enum metric_kind kind, const char *name, const char *lab
 void metrics_map(size_t n_slots);
 void metrics_use_slot(size_t slot); /* in the child: where this process writes */
 
+/* In a process that runs what may crash: it updates nothing any more, and cannot reach the others' blocks. */
+void metrics_unmap(void);
+
 void metric_add(metric_id id, uint64_t value);
 void metric_set(metric_id id, int64_t value);		/* gauges; slots are summed */
 void metric_observe(metric_id id, int64_t duration_us); /* histograms, in seconds: 100 µs … 10 s in 1-2.5-5 steps */

@@ -30,8 +30,11 @@ struct scoreboard {
 	struct scoreboard_slot slots[];
 };
 
-/* Shared memory for the given counts; never NULL. Unmapped with the process. */
+/* Shared memory for the given counts; never NULL. */
 struct scoreboard *scoreboard_new(const size_t counts[PROCESS_CLASSES]);
+
+/* Unmaps it in this process only; returns NULL. A process's end does the same. */
+struct scoreboard *scoreboard_free(struct scoreboard *scoreboard);
 
 const char *process_class_name(enum process_class class); /* "http", "worker", "scheduler" */
 

@@ -159,3 +159,23 @@ TEST(metrics, do_nothing_before_they_are_mapped)
 	CU_ASSERT_STRING_EQUAL(output, "");
 	done();
 }
+
+static void work_unmapped(void)
+{
+	metrics_unmap();
+	work_one();
+}
+
+static void apart(void)
+{
+	define_all();
+	child(0, work_one);
+	child(0, work_unmapped);
+}
+
+TEST(metrics, a_process_can_leave_them_alone)
+{
+	in_process(apart);
+	CU_ASSERT(strstr(output, "jobs_total{state=\"created\"} 2\n") != NULL);
+	done();
+}

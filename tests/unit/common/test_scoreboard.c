@@ -29,6 +29,12 @@ TEST(scoreboard, is_shared_with_children)
 	}
 	waitpid(pid, NULL, 0);
 	CU_ASSERT(scoreboard->slots[0].restarts == 42);
+	pid = fork();
+	if (pid == 0)
+		_exit(scoreboard_free(scoreboard) != NULL);
+	waitpid(pid, NULL, 0);
+	CU_ASSERT(scoreboard->slots[0].restarts == 42); /* it is freed in one process only */
+	CU_ASSERT_PTR_NULL(scoreboard_free(scoreboard));
 }
 
 TEST(scoreboard, names_classes)
