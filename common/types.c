@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "common/calendar.h"
+
 #define US_PER_SECOND INT64_C(1000000)
 #define US_PER_DAY (86400 * US_PER_SECOND)
 #define UUID_RANDOM_SIZE 10
@@ -111,41 +113,6 @@ prong_time prong_time_now(void)
 	return (prong_time){ .us = now.tv_sec * US_PER_SECOND + now.tv_nsec / 1000 };
 }
 
-/* Days since 1970-01-01 of a date in the proleptic Gregorian calendar, counted in years that begin on 1 March. */
-static int64_t days_from_date(int64_t year, int64_t month, int64_t day)
-{
-	int64_t era, year_of_era, day_of_year;
-
-	year -= month <= 2;
-	era = (year >= 0 ? year : year - 399) / 400;
-	year_of_era = year - era * 400;
-	day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-	return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
-}
-
-static void date_from_days(int64_t days, int64_t *ret_year, int64_t *ret_month, int64_t *ret_day)
-{
-	int64_t era, day_of_era, year_of_era, day_of_year, month;
-
-	days += 719468;
-	era = (days >= 0 ? days : days - 146096) / 146097;
-	day_of_era = days - era * 146097;
-	year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
-	day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-	month = (5 * day_of_year + 2) / 153;
-	*ret_day = day_of_year - (153 * month + 2) / 5 + 1;
-	*ret_month = month < 10 ? month + 3 : month - 9;
-	*ret_year = year_of_era + era * 400 + (*ret_month <= 2);
-}
-
-static int64_t days_of_month(int64_t year, int64_t month)
-{
-	static const int days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-	bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-
-	return days[month - 1] + (month == 2 && leap);
-}
-
 /* Reads exactly `digits` digits whose value is within the bounds. */
 static bool read_number(const char **text, int digits, int64_t low, int64_t high, int64_t *ret_value)
 {
@@ -211,7 +178,7 @@ int prong_time_parse(const char *text, prong_time *ret_time)
 	int64_t year, month, day, hour, minute, second, us = 0, offset = 0, seconds;
 
 	if (!read_number(&text, 4, 0, 9999, &year) || !read_char(&text, '-') || !read_number(&text, 2, 1, 12, &month) ||
-	    !read_char(&text, '-') || !read_number(&text, 2, 1, days_of_month(year, month), &day))
+	    !read_char(&text, '-') || !read_number(&text, 2, 1, calendar_month_length(year, month), &day))
 		return -EINVAL;
 	if (!read_char(&text, 'T') && !read_char(&text, 't') && !read_char(&text, ' '))
 		return -EINVAL;
@@ -221,7 +188,7 @@ int prong_time_parse(const char *text, prong_time *ret_time)
 	if (!read_fraction(&text, &us) || !read_offset(&text, &offset) || *text)
 		return -EINVAL;
 
-	seconds = days_from_date(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
+	seconds = calendar_days(year, month, day) * 86400 + hour * 3600 + minute * 60 + second - offset;
 	/* A leap second ends a day in UTC, and only there. */
 	if (second == 60 && seconds % 86400 != 0)
 		return -EINVAL;
@@ -248,7 +215,7 @@ char *prong_time_format(prong_time time, char text[PRONG_TIME_TEXT_SIZE])
 		days--;
 		rest += US_PER_DAY;
 	}
-	date_from_days(days, &year, &month, &day);
+	calendar_date(days, &year, &month, &day);
 
 	/* ISO 8601's expanded form where RFC 3339 ends. */
 	if (year < 0 || year > 9999) {
