@@ -17,6 +17,7 @@ enum schema_border {
 	/* Between our own processes: every field passes, every required one is demanded, and what is unknown is passed
 	 * over: while versions change, a newer one may be the sender. */
 	SCHEMA_PAYLOAD,
+	SCHEMA_TYPED, /* a payload that a person wrote: as SCHEMA_PAYLOAD, but what is unknown is refused */
 };
 
 /* What schema_check() allows; the first is no cost to anybody, the second bounds recursion on a coroutine's stack. */
@@ -80,6 +81,14 @@ bool schema_is(const struct prong_schema *a, const struct prong_schema *b);
  */
 void schema_write_json(const struct prong_schema *schema, enum schema_border border, const void *record,
 		       struct buffer *out);
+
+/*
+ * Appends a record's JSON text for people to look at: what the schema marks secret is "(secret)", and so is what it
+ * does not describe: members without a field, records and arrays where it has none, everything where `schema` is NULL
+ * or the text is no well-formed object. The text need not fit the schema otherwise. `arena` is for names.
+ */
+void schema_redact_json(const struct prong_schema *schema, const char *text, size_t size, struct arena *arena,
+			struct buffer *out);
 
 /* Whether the record keeps its schema's rules, for payloads made by code: 0 or -EINVAL with every error. */
 int schema_validate(const struct prong_schema *schema, const void *record, struct arena *arena,

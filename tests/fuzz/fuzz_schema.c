@@ -117,6 +117,16 @@ static void fuzz_columns(const char *text, size_t size, struct arena *arena)
 	buffer_free(&out);
 }
 
+static void fuzz_redact(const char *text, size_t size, struct arena *arena)
+{
+	struct buffer out = { 0 };
+	const char *detail;
+
+	schema_redact_json(&every_kind_schema, text, size, arena, &out);
+	check(json_check(out.data, out.size, arena, &detail) == 0);
+	buffer_free(&out);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -129,6 +139,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_json(text, size, &arena);
 	fuzz_bind(SCHEMA_BODY, text, size, &arena);
 	fuzz_bind(SCHEMA_PAYLOAD, text, size, &arena);
+	fuzz_bind(SCHEMA_TYPED, text, size, &arena);
+	fuzz_redact(text, size, &arena);
 	fuzz_query(text, size, &arena);
 	fuzz_columns(text, size, &arena);
 	arena_reset(&arena);

@@ -339,6 +339,21 @@ TEST(schema_json, payloads_of_a_newer_sender_are_taken)
 	arena_reset(&arena);
 }
 
+TEST(schema_json, payloads_that_a_person_wrote_are_checked_for_typing_errors)
+{
+	struct every_kind *record = NULL;
+
+	arena_init(&arena);
+	CU_ASSERT_EQUAL_FATAL(
+		bind(SCHEMA_TYPED, "{\"text\":\"x\",\"opt_time\":\"1970-01-01T00:00:00.000007Z\"}", &record), 0);
+	CU_ASSERT(record->opt_time.set); /* read-only for clients */
+	CU_ASSERT_EQUAL(bind(SCHEMA_TYPED, "{\"text\":\"x\",\"opt_tiem\":null}", &record), -EINVAL);
+	CU_ASSERT_STRING_EQUAL(errors.items[0].code, "unknown");
+	CU_ASSERT_EQUAL(bind(SCHEMA_TYPED, "{}", &record), -EINVAL);
+	CU_ASSERT_STRING_EQUAL(errors.items[0].code, "missing");
+	arena_reset(&arena);
+}
+
 struct numbered {
 	int64_t number;
 };
