@@ -38,11 +38,18 @@ enum exit_status {
 /*
  * In the child, once its loop exists: from now on SIGTERM, which is blocked until here, calls `drain(argument)` once,
  * on the loop; the end of the channel (the master is gone) ends the process at once; SIGINT and SIGHUP, which a
- * terminal sends to every process, are left to the master. `process` is borrowed until process_detach(), after which
- * SIGTERM is ignored too.
+ * terminal sends to every process, are left to the master. The loop's turning and whose code it runs show in the slot:
+ * a loop that does not turn for WATCHDOG_TIMEOUT, be it blocked, is the end of the process. `process` is borrowed until
+ * process_detach(), after which SIGTERM is ignored too.
  */
 void process_attach(const struct process *process, struct loop *loop, void (*drain)(void *argument), void *argument);
 void process_detach(void);
+
+/*
+ * Between the two: a process that has grown beyond `bytes` in memory says so in the log and drains as after SIGTERM;
+ * the master starts the next. 0: no limit.
+ */
+void process_limit_memory(uint64_t bytes);
 
 /* Tells the master that this process serves. */
 void process_ready(const struct process *process);

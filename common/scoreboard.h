@@ -17,16 +17,37 @@ struct scoreboard_slot {
 	_Alignas(64) _Atomic int32_t pid; /* 0: none */
 	_Atomic int32_t state;		  /* STARTING and ABSENT by the master, READY and DRAINING by the child */
 	_Atomic uint32_t restarts;
+	_Atomic uint32_t stalls; /* children that the watchdog ended */
 	_Atomic uint64_t
 		predecessor; /* incarnation of the child that died here last; 0: none. A worker returns its jobs */
-	/* Written by the child. */
+	/* Written by the child; the master clears them after its death. */
 	_Atomic uint64_t incarnation; /* of a worker: random, the owner of its jobs */
+	_Atomic uint64_t running[2];  /* the job whose code runs now: loop_set_mark_place(); read by slot_culprit() */
+	_Atomic int64_t heartbeat;    /* when its loop last turned, monotonic µs; 0: not yet */
+};
+
+/* The end of a process that may have had jobs, for the scheduler to put them back. */
+struct death {
+	uint64_t incarnation;
+	prong_uuid culprit; /* the job whose code ran at that moment; zero: none */
+	int wait_status;    /* of waitpid() */
+};
+
+#define DEATHS 64 /* kept; later ones take the place of the oldest */
+
+struct death_entry {
+	_Atomic uint64_t incarnation, culprit[2];
+	_Atomic int32_t wait_status;
 };
 
 struct scoreboard {
 	size_t n_slots;
 	size_t first[PROCESS_CLASSES], count[PROCESS_CLASSES]; /* each class's range of slots; fixed before the fork */
 	_Atomic int32_t draining;			       /* master: the whole tree is leaving */
+	int death_fd;					       /* an eventfd, readable after scoreboard_add_death() */
+	_Atomic uint64_t deaths_added;			       /* master */
+	_Atomic uint64_t deaths_settled;		       /* scheduler: its successor goes on from there */
+	struct death_entry deaths[DEATHS];		       /* master; the n-th death at n % DEATHS */
 	struct scoreboard_slot slots[];
 };
 
@@ -37,5 +58,18 @@ struct scoreboard *scoreboard_new(const size_t counts[PROCESS_CLASSES]);
 struct scoreboard *scoreboard_free(struct scoreboard *scoreboard);
 
 const char *process_class_name(enum process_class class); /* "http", "worker", "scheduler" */
+
+/* The job whose code runs in the slot's process, or ran when it died; zero: none. */
+prong_uuid slot_culprit(const struct scoreboard_slot *slot);
+
+/* The master: tells of a death, and wakes the scheduler. */
+void scoreboard_add_death(struct scoreboard *scoreboard, const struct death *death);
+
+/*
+ * The scheduler: the oldest death that is not settled; false when there is none. The same one again until
+ * scoreboard_settle_death(). What was overwritten before anybody came to it is left out.
+ */
+bool scoreboard_next_death(struct scoreboard *scoreboard, struct death *ret_death);
+void scoreboard_settle_death(struct scoreboard *scoreboard);
 
 #endif

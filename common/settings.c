@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "common/env_file.h"
+#include "common/memory.h"
 #include "common/postgres/postgres.h"
 #include "common/redis/redis.h"
 #include "common/schema/format.h"
@@ -35,6 +36,34 @@ struct setting {
 static int fail(char **ret_reason, const char *reason)
 {
 	*ret_reason = duplicate(reason);
+	return -EINVAL;
+}
+
+static const struct unit {
+	const char *name;
+	prong_duration us;
+} units[] = {
+	{ "ms", PRONG_MILLISECONDS(1) },
+	{ "s", PRONG_SECONDS(1) },
+	{ "m", PRONG_MINUTES(1) },
+	{ "h", PRONG_HOURS(1) },
+};
+
+static int parse_duration(const char *text, prong_duration *ret_value)
+{
+	size_t digits = strspn(text, "0123456789");
+	int64_t number;
+
+	if (string_equal(text, "0")) {
+		*ret_value = 0;
+		return 0;
+	}
+	if (!digits || digits > 12)
+		return -EINVAL;
+	number = strtoll(text, NULL, 10);
+	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
+		if (string_equal(text + digits, units[i].name))
+			return __builtin_mul_overflow(number, units[i].us, ret_value) ? -EINVAL : 0;
 	return -EINVAL;
 }
 
@@ -98,6 +127,17 @@ static int check_mail_from(const char *text, char **ret_reason)
 	return 0;
 }
 
+/* The longest leaves time to give a stalled worker's jobs back before their leases (30 s) end. */
+static int check_watchdog_timeout(const char *text, char **ret_reason)
+{
+	prong_duration value;
+
+	if (parse_duration(text, &value) == 0 &&
+	    (value == 0 || (value >= PRONG_SECONDS(2) && value <= PRONG_SECONDS(25))))
+		return 0;
+	return fail(ret_reason, "it is from 2s to 25s, or 0 for no watchdog");
+}
+
 static char *compute_processors(const struct settings *settings)
 {
 	cpu_set_t set;
@@ -114,6 +154,14 @@ static char *compute_threads(const struct settings *settings)
 	_cleanup_(freep) char *processors = compute_processors(settings);
 
 	return format_text("%d", atoi(processors) + 1);
+}
+
+/* Together the workers may grow to half of what there is: long before the kernel would choose a process to kill. */
+static char *compute_worker_memory(const struct settings *settings)
+{
+	uint64_t workers = settings->worker_processes > 1 ? (uint64_t)settings->worker_processes : 1;
+
+	return format_text("%llu", (unsigned long long)(memory_of_machine() / 2 / workers / (1024 * 1024) + 1));
 }
 
 static char *compute_public_url(const struct settings *settings)
@@ -169,6 +217,11 @@ static const struct setting table[] = {
 		.summary = "job worker processes"),
 	INTEGER("JOB_CONCURRENCY", job_concurrency, 1, 10000, .fallback = "100",
 		.summary = "jobs at once per worker"),
+	INTEGER("WORKER_MEMORY", worker_memory, 0, 1073741824, .compute = compute_worker_memory,
+		.summary = "MiB in memory beyond which a job worker is replaced; 0 for no limit"),
+	DURATION("WATCHDOG_TIMEOUT", watchdog_timeout, 0, PRONG_SECONDS(25), .fallback = "10s",
+		.accepts = check_watchdog_timeout,
+		.summary = "for a process's loop to turn; then it is killed and replaced; 0 for no watchdog"),
 	INTEGER("THREADS", threads, 1, 1024, .compute = compute_threads,
 		.summary = "threads per process: for prong_compute(), password hashes and mails"),
 	INTEGER("DATABASE_CONNECTIONS", database_connections, 1, 1000, .fallback = "4",
@@ -245,30 +298,6 @@ static int parse_integer(const char *text, int64_t *ret_value)
 	errno = 0;
 	*ret_value = strtoll(text, &end, 10);
 	return errno || *end ? -EINVAL : 0;
-}
-
-static const struct unit {
-	const char *name;
-	prong_duration us;
-} units[] = {
-	{ "ms", PRONG_MILLISECONDS(1) },
-	{ "s", PRONG_SECONDS(1) },
-	{ "m", PRONG_MINUTES(1) },
-	{ "h", PRONG_HOURS(1) },
-};
-
-static int parse_duration(const char *text, prong_duration *ret_value)
-{
-	size_t digits = strspn(text, "0123456789");
-	int64_t number;
-
-	if (!digits || digits > 12)
-		return -EINVAL;
-	number = strtoll(text, NULL, 10);
-	for (size_t i = 0; i < ARRAY_SIZE(units); i++)
-		if (string_equal(text + digits, units[i].name))
-			return __builtin_mul_overflow(number, units[i].us, ret_value) ? -EINVAL : 0;
-	return -EINVAL;
 }
 
 static char *join_choices(const char *const *choices)

@@ -217,6 +217,7 @@ int worker_main(const struct process *process)
 	worker_init(&worker, process, name);
 	log_attach(worker.runtime->loop);
 	process_attach(process, worker.runtime->loop, drain, &worker);
+	process_limit_memory((uint64_t)process->settings->worker_memory << 20);
 	atomic_store(&process->scoreboard->slots[process->slot].incarnation, worker.runtime->incarnation);
 	check(coroutine_start(worker.runtime->loop, start_main, &worker, &worker.starter) == 0);
 	loop_run(worker.runtime->loop);

@@ -29,7 +29,7 @@ static void add_build_info(struct buffer *out, const struct prong_app *app)
 
 static void add_processes(struct buffer *out, struct scoreboard *scoreboard)
 {
-	uint32_t ready[PROCESS_CLASSES] = { 0 }, restarts[PROCESS_CLASSES] = { 0 };
+	uint32_t ready[PROCESS_CLASSES] = { 0 }, restarts[PROCESS_CLASSES] = { 0 }, stalls[PROCESS_CLASSES] = { 0 };
 
 	for (int class = 0; class < PROCESS_CLASSES; class ++)
 		for (size_t i = 0; i < scoreboard->count[class]; i++) {
@@ -37,6 +37,7 @@ static void add_processes(struct buffer *out, struct scoreboard *scoreboard)
 
 			ready[class] += atomic_load(&slot->state) == PROCESS_READY;
 			restarts[class] += atomic_load(&slot->restarts);
+			stalls[class] += atomic_load(&slot->stalls);
 		}
 	buffer_add_literal(out,
 			   "# HELP prong_processes_ready Processes that serve.\n# TYPE prong_processes_ready gauge\n");
@@ -48,6 +49,11 @@ static void add_processes(struct buffer *out, struct scoreboard *scoreboard)
 	for (int class = 0; class < PROCESS_CLASSES; class ++)
 		buffer_add_format(out, "prong_process_restarts_total{class=\"%s\"} %u\n", process_class_name(class),
 				  restarts[class]);
+	buffer_add_literal(out, "# HELP prong_process_stalls_total Processes that the watchdog ended.\n"
+				"# TYPE prong_process_stalls_total counter\n");
+	for (int class = 0; class < PROCESS_CLASSES; class ++)
+		buffer_add_format(out, "prong_process_stalls_total{class=\"%s\"} %u\n", process_class_name(class),
+				  stalls[class]);
 }
 
 int metrics_show(struct prong_ctx *ctx)

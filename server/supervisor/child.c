@@ -112,23 +112,66 @@ int child_start(struct child *child, const struct plan *plan, const struct famil
 	child->channel = channels[0];
 	child->ready = false;
 	child->started_at = monotonic_us();
-	child->start_at = INT64_MAX;
+	child->start_at = child->kill_at = INT64_MAX;
 	atomic_store(&slot->pid, pid);
 	return 0;
 }
 
-static void log_death(const struct child *child, int wait_status, prong_duration delay)
+char *child_job(const struct scoreboard_slot *slot, char text[CHILD_JOB_SIZE])
 {
-	char name[CHILD_NAME_SIZE], again[64] = "starting it again";
+	const prong_uuid culprit = slot_culprit(slot);
+	char id[PRONG_UUID_TEXT_SIZE];
+
+	text[0] = '\0';
+	if (!prong_uuid_equal(culprit, (prong_uuid){ 0 }))
+		snprintf(text, CHILD_JOB_SIZE, " in job %s", prong_uuid_format(culprit, id));
+	return text;
+}
+
+/* It asked itself to leave, for its size, or somebody asked only it. */
+static bool left_in_order(const struct scoreboard_slot *slot, int wait_status)
+{
+	return WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == STATUS_OK &&
+	       atomic_load(&slot->state) == PROCESS_DRAINING;
+}
+
+static void log_death(const struct child *child, const struct scoreboard_slot *slot, int wait_status,
+		      prong_duration delay)
+{
+	char name[CHILD_NAME_SIZE], job[CHILD_JOB_SIZE], again[64] = "starting it again";
 
 	child_name(child, name);
+	child_job(slot, job);
 	if (delay)
 		snprintf(again, sizeof(again), "starting it again in %lld ms", (long long)delay / 1000);
 	if (WIFSIGNALED(wait_status))
-		log_error("%s (pid %d) was killed by SIG%s%s: %s", name, child->pid,
-			  sigabbrev_np(WTERMSIG(wait_status)), WCOREDUMP(wait_status) ? " (core dumped)" : "", again);
+		log_error("%s (pid %d) was killed by SIG%s%s%s: %s", name, child->pid,
+			  sigabbrev_np(WTERMSIG(wait_status)), WCOREDUMP(wait_status) ? " (core dumped)" : "", job,
+			  again);
+	else if (left_in_order(slot, wait_status))
+		log_info("%s (pid %d) has drained and left: %s", name, child->pid, again);
 	else
-		log_error("%s (pid %d) left with status %d: %s", name, child->pid, WEXITSTATUS(wait_status), again);
+		log_error("%s (pid %d) left with status %d%s: %s", name, child->pid, WEXITSTATUS(wait_status), job,
+			  again);
+}
+
+/* What the dead child had in its slot is told to the scheduler, which puts its jobs back, and is no more. */
+static void clear_slot(struct scoreboard *scoreboard, struct scoreboard_slot *slot, int wait_status)
+{
+	const struct death death = {
+		.incarnation = atomic_load(&slot->incarnation),
+		.culprit = slot_culprit(slot),
+		.wait_status = wait_status,
+	};
+
+	if (death.incarnation)
+		scoreboard_add_death(scoreboard, &death);
+	atomic_store(&slot->incarnation, 0);
+	atomic_store(&slot->running[0], 0);
+	atomic_store(&slot->running[1], 0);
+	atomic_store(&slot->heartbeat, 0);
+	atomic_store(&slot->pid, 0);
+	atomic_store(&slot->state, PROCESS_ABSENT);
 }
 
 void child_ended(struct child *child, const struct plan *plan, int wait_status, bool draining)
@@ -141,8 +184,6 @@ void child_ended(struct child *child, const struct plan *plan, int wait_status, 
 	/* One that died before it had an incarnation held no jobs: its predecessor's are still to be returned. */
 	if (incarnation)
 		atomic_store(&slot->predecessor, incarnation);
-	atomic_store(&slot->pid, 0);
-	atomic_store(&slot->state, PROCESS_ABSENT);
 
 	if (draining) {
 		if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) != SIGTERM)
@@ -157,11 +198,13 @@ void child_ended(struct child *child, const struct plan *plan, int wait_status, 
 
 		child->start_at = now + delay;
 		atomic_fetch_add(&slot->restarts, 1);
-		log_death(child, wait_status, delay);
+		log_death(child, slot, wait_status, delay);
 	}
+	clear_slot(plan->scoreboard, slot, wait_status);
 	if (child->channel >= 0)
 		close(child->channel);
 	child->channel = -1;
 	child->pid = 0;
+	child->kill_at = INT64_MAX;
 	child->ready = false;
 }

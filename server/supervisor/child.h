@@ -18,6 +18,7 @@ struct child {
 	bool ready;
 	bool refused;		      /* ended with STATUS_CONFIGURATION: not started again */
 	int64_t started_at, start_at; /* monotonic µs; `start_at` INT64_MAX: not waiting to be started */
+	int64_t kill_at;	      /* the watchdog has asked it to abort, and kills it then; INT64_MAX: it has not */
 	struct backoff backoff;
 };
 
@@ -43,5 +44,9 @@ void child_ended(struct child *child, const struct plan *plan, int wait_status, 
 /* "http 0", into `name`; returns it. */
 #define CHILD_NAME_SIZE 32
 char *child_name(const struct child *child, char name[CHILD_NAME_SIZE]);
+
+/* " in job ID" for whose code runs, or ran, in the slot's process, "" for none; into `text`, and returns it. */
+#define CHILD_JOB_SIZE 64
+char *child_job(const struct scoreboard_slot *slot, char text[CHILD_JOB_SIZE]);
 
 #endif

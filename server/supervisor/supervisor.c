@@ -7,6 +7,7 @@
 
 #include "common/log.h"
 #include "server/supervisor/child.h"
+#include "server/supervisor/watchdog.h"
 
 /* Children leave by DRAIN_TIMEOUT themselves; what is left so much later is killed. */
 #define DRAIN_GRACE PRONG_SECONDS(5) /* beyond what a worker takes to give back its jobs */
@@ -14,6 +15,7 @@
 struct supervisor {
 	const struct plan *plan;
 	struct family family;
+	struct watchdog watchdog;
 	struct pollfd *polled; /* the signals, then each child's channel */
 	int listener;	       /* -1: none, or closed */
 	bool started;	       /* all were ready at once */
@@ -198,7 +200,7 @@ static int until(int64_t at)
 static void turn(struct supervisor *supervisor)
 {
 	struct family *family = &supervisor->family;
-	int64_t next = supervisor->draining ? supervisor->kill_at : INT64_MAX;
+	int64_t next = supervisor->draining ? supervisor->kill_at : supervisor->watchdog.look_at;
 
 	supervisor->polled[0] = (struct pollfd){ .fd = family->signals, .events = POLLIN };
 	for (size_t i = 0; i < family->count; i++) {
@@ -222,6 +224,8 @@ static void turn(struct supervisor *supervisor)
 		log_warning("%zu processes have not drained in time and are killed", count_alive(supervisor));
 		kill_rest(supervisor);
 	}
+	if (!supervisor->draining)
+		watchdog_look(&supervisor->watchdog, family, supervisor->plan);
 	start_due(supervisor);
 }
 
@@ -240,6 +244,7 @@ static void lay_out(struct supervisor *supervisor)
 				.number = number,
 				.slot = plan->scoreboard->first[class] + number,
 				.channel = -1,
+				.kill_at = INT64_MAX,
 			};
 	check(i == count);
 }
@@ -256,6 +261,7 @@ int supervisor_run(const struct plan *plan)
 		panic("signalfd: %s", strerror(errno));
 	lay_out(&supervisor);
 
+	watchdog_init(&supervisor.watchdog, plan->settings->watchdog_timeout);
 	start_due(&supervisor);
 	while (!supervisor.draining || count_alive(&supervisor))
 		turn(&supervisor);

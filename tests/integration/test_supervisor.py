@@ -128,6 +128,26 @@ class SupervisorTest(unittest.TestCase):
             self.wait_for_line(rf"{name.removeprefix('prong: ')} \(pid {before[name]}\) was killed by SIGKILL")
         self.assertEqual(self.app.get("/health/live").status, 200)
 
+    def test_what_hangs_is_replaced(self):
+        self.app.environment["WATCHDOG_TIMEOUT"] = "2s"
+        children = self.start()
+        for name in ("prong: http 0", "prong: scheduler 0", "prong: worker 0"):
+            os.kill(children[name], signal.SIGSTOP)
+        after = wait_for(lambda: (now := self.children_named(NAMES)) and
+                         not set(now.values()) & (set(children.values()) - {children["prong: http 1"]}) and now,
+                         "successors of those that hang")
+        self.assertEqual(after["prong: http 1"], children["prong: http 1"])
+        self.wait_for_line(rf"worker 0 \(pid {children['prong: worker 0']}\) is stuck, its loop has not turned")
+        wait_for(lambda: b'prong_process_stalls_total{class="worker"} 1' in self.app.get("/metrics").body, "it counts")
+
+    def test_a_worker_that_has_grown_is_replaced(self):
+        self.app.environment["WORKER_MEMORY"] = "1"
+        children = self.start()
+        wait_for(lambda: (now := self.children_named(NAMES)) and
+                 now["prong: worker 0"] != children["prong: worker 0"], "a successor")
+        self.wait_for_line("MiB in memory are more than the 1 allowed")
+        self.wait_for_line(rf"worker 0 \(pid {children['prong: worker 0']}\) has drained and left")
+
     def test_no_orphans_when_the_master_is_killed(self):
         children = self.start()
         self.app.process.kill()

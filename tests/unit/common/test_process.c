@@ -1,3 +1,4 @@
+#include "common/memory.h"
 #include "common/process.h"
 #include "tests/unit/test.h"
 
@@ -120,6 +121,77 @@ static void be_blocked(const struct process *process)
 TEST(process, loses_no_signal_that_came_before)
 {
 	struct master master = start(be_blocked);
+
+	finish(&master, 0);
+}
+
+#define GROWTH (64 << 20)
+
+static void be_large(const struct process *process)
+{
+	struct loop *loop = loop_new(1);
+	_cleanup_(freep) char *memory = NULL;
+
+	process_attach(process, loop, count_drain, loop);
+	process_limit_memory(memory_resident() + GROWTH / 2);
+	memory = allocate(GROWTH);
+	memset(memory, 1, GROWTH);
+	loop_run(loop);
+	EXPECT(drains == 1);
+	EXPECT(memory[GROWTH - 1] == 1);
+	EXPECT(slot_of(process)->state == PROCESS_DRAINING);
+}
+
+TEST(process, drains_when_it_has_grown)
+{
+	struct master master = start(be_large);
+
+	finish(&master, 0);
+}
+
+static void be_alive(const struct process *process)
+{
+	struct loop *loop = loop_new(1);
+	int64_t first;
+
+	EXPECT(slot_of(process)->heartbeat == 0);
+	process_attach(process, loop, count_drain, loop);
+	first = slot_of(process)->heartbeat;
+	EXPECT(first > 0 && first <= monotonic_us());
+	while (slot_of(process)->heartbeat == first)
+		event_base_loop(loop_base(loop), EVLOOP_ONCE);
+	EXPECT(slot_of(process)->heartbeat > first);
+	process_detach();
+}
+
+TEST(process, shows_that_its_loop_turns)
+{
+	struct master master = start(be_alive);
+
+	finish(&master, 0);
+}
+
+static void mark_itself(void *process)
+{
+	const prong_uuid id = prong_uuid_make();
+
+	coroutine_set_mark(coroutine_current(), id);
+	EXPECT(prong_uuid_equal(slot_culprit(slot_of(process)), id));
+}
+
+static void be_marked(const struct process *process)
+{
+	struct loop *loop = loop_new(1);
+
+	process_attach(process, loop, count_drain, loop);
+	EXPECT(coroutine_start(loop, mark_itself, (void *)process, NULL) == 0);
+	EXPECT(prong_uuid_equal(slot_culprit(slot_of(process)), (prong_uuid){ 0 }));
+	process_detach();
+}
+
+TEST(process, shows_whose_code_runs)
+{
+	struct master master = start(be_marked);
 
 	finish(&master, 0);
 }

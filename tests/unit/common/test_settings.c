@@ -97,6 +97,8 @@ TEST(settings, have_defaults)
 	CU_ASSERT_PTR_NULL(settings->database_url);
 	CU_ASSERT_PTR_NULL(settings->secret);
 	CU_ASSERT_EQUAL(settings->request_timeout, PRONG_SECONDS(30));
+	CU_ASSERT_EQUAL(settings->watchdog_timeout, PRONG_SECONDS(10));
+	CU_ASSERT(settings->worker_memory > 0);
 	CU_ASSERT_EQUAL(settings->max_body, 1048576);
 	CU_ASSERT_EQUAL(settings->log_level, PRONG_LOG_INFO);
 	CU_ASSERT(settings->http_processes >= 1);
@@ -116,6 +118,7 @@ TEST(settings, come_from_the_environment_first)
 	setenv("PORT", "9000", 1);
 	setenv("HEAD_TIMEOUT", "5m", 1);
 	setenv("IDLE_TIMEOUT", "", 1);
+	setenv("WATCHDOG_TIMEOUT", "0", 1);
 	setenv("LOG_FORMAT", "JSON", 1);
 	settings = settings_of();
 	CU_ASSERT_EQUAL(settings->port, 9000);
@@ -127,6 +130,7 @@ TEST(settings, come_from_the_environment_first)
 	CU_ASSERT_EQUAL(settings->request_timeout, PRONG_MILLISECONDS(250));
 	CU_ASSERT_EQUAL(settings->head_timeout, PRONG_MINUTES(5));
 	CU_ASSERT_EQUAL(settings->idle_timeout, PRONG_SECONDS(75));
+	CU_ASSERT_EQUAL(settings->watchdog_timeout, 0);
 	CU_ASSERT_EQUAL(settings->log_format, LOG_FORMAT_JSON);
 	settings_free(settings);
 	leave();
@@ -167,6 +171,7 @@ TEST(settings, reports_every_mistake_at_once)
 	setenv("HOST", "http://localhost", 1);
 	setenv("WEB_CONCURRENCY", "0x2", 1);
 	setenv("PASSWORD_MEMORY", "1024", 1);
+	setenv("WATCHDOG_TIMEOUT", "30s", 1);
 	text = mistakes_of();
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "PORT: '80800' is not a whole number from 0 to 65535\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "REQUEST_TIMEOUT: '30' is not a duration"));
@@ -177,6 +182,8 @@ TEST(settings, reports_every_mistake_at_once)
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "HOST: "));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "WEB_CONCURRENCY: "));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "PASSWORD_MEMORY: "));
+	CU_ASSERT_PTR_NOT_NULL(
+		strstr(text, "WATCHDOG_TIMEOUT: '30s' is wrong: it is from 2s to 25s, or 0 for no watchdog"));
 	leave();
 }
 
