@@ -23,46 +23,13 @@ TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, os.path.join(TOP, "tests", "integration"))
 
 from harness import Services, free_port  # noqa: E402
+import jobs  # noqa: E402
+from processes import cpu_seconds, pss_mib, tree  # noqa: E402
 
+WORKS = ["json", "row", "jobs"]
 DATABASE_CONNECTIONS = 4
 PROCESSORS = sorted(os.sched_getaffinity(0))
 SERVER_CPU, LOAD_CPUS = PROCESSORS[0], PROCESSORS[1:] or PROCESSORS
-
-
-def tree(pid):
-    """The process and all its descendants."""
-    pids = [pid]
-    try:
-        for task in os.listdir(f"/proc/{pid}/task"):
-            with open(f"/proc/{pid}/task/{task}/children") as f:
-                for child in f.read().split():
-                    pids += tree(int(child))
-    except (FileNotFoundError, ProcessLookupError):
-        pass
-    return pids
-
-
-def cpu_seconds(pids):
-    total = 0
-    for pid in pids:
-        try:
-            for task in os.listdir(f"/proc/{pid}/task"):
-                with open(f"/proc/{pid}/task/{task}/schedstat") as f:
-                    total += int(f.read().split()[0])
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-    return total / 1e9
-
-
-def pss_mib(pids):
-    total = 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/smaps_rollup") as f:
-                total += int(re.search(r"^Pss:\s+(\d+)", f.read(), re.M).group(1))
-        except (FileNotFoundError, ProcessLookupError):
-            pass
-    return total / 1024
 
 
 class Server:
@@ -179,20 +146,7 @@ def peers(work, build, folder, services):
     ]
 
 
-def main():
-    parser = argparse.ArgumentParser(description="Measures Prong beside its peers.")
-    parser.add_argument("work", nargs="*", default=["json", "row"], help="json, row (default: both)")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=4, help="of each round of each server")
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--build", default=os.path.join(TOP, "build"))
-    parser.add_argument("--json", action="store_true", help="print every round as JSON")
-    options = parser.parse_args()
-    for work in options.work:
-        if work not in ("json", "row"):
-            parser.error(f"no work named {work}: json, row")
-
-    report = {}
+def measure_servers(options, report):
     with tempfile.TemporaryDirectory(prefix="prong-bench-") as folder, contextlib.ExitStack() as stack:
         services = Services(tcp=True)
         stack.callback(services.stop)
@@ -202,7 +156,7 @@ def main():
         subprocess.run([os.path.join(options.build, "tests", "bench_app"), "migrate", "up"], check=True, cwd=folder,
                        stdout=subprocess.DEVNULL,
                        env=dict(os.environ, DATABASE_URL=services.database_url, REDIS_URL=services.redis_url))
-        for work in options.work:
+        for work in (w for w in options.work if w != "jobs"):
             servers = peers(work, options.build, folder, services)
             try:
                 for server in servers:
@@ -229,6 +183,31 @@ def main():
                     ratio = s.median("cpu_us") / first.median("cpu_us")
                     print(f"  {s.name:14}{s.median('rate'):>12,.0f}{s.median('cpu_us'):>16.2f}{ratio:>14.2f}×"
                           f"{s.median('p99_ms'):>9.2f}{s.median('pss_mib'):>9.1f}", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description="Measures Prong beside its peers.")
+    parser.add_argument("work", nargs="*", default=WORKS, help=f"{', '.join(WORKS)} (default: all)")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=int, default=4, help="of each round of each server")
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--jobs", type=int, default=200_000, help="enqueued and run in each round")
+    parser.add_argument("--waiting", type=int, default=1_000_000, help="most jobs that wait while others run")
+    parser.add_argument("--full", action="store_const", const=5_000_000, dest="waiting", help="--waiting 5000000")
+    parser.add_argument("--build", default=os.path.join(TOP, "build"))
+    parser.add_argument("--json", action="store_true", help="print every round as JSON")
+    options = parser.parse_args()
+    for work in options.work:
+        if work not in WORKS:
+            parser.error(f"no work named {work}: {', '.join(WORKS)}")
+    if options.jobs % jobs.STEP:
+        parser.error(f"--jobs is a multiple of {jobs.STEP}")
+
+    report = {}
+    if options.work != ["jobs"]:
+        measure_servers(options, report)
+    if "jobs" in options.work:
+        report["jobs"] = jobs.measure(options)
     if options.json:
         json.dump(report, sys.stdout, indent=2)
         print()
