@@ -120,6 +120,14 @@ void coroutine_set_mark(struct coroutine *coroutine, prong_uuid mark)
 		show_mark(coroutine->loop, coroutine->mark[0], coroutine->mark[1]);
 }
 
+prong_uuid coroutine_mark(const struct coroutine *coroutine)
+{
+	prong_uuid mark;
+
+	memcpy(mark.bytes, coroutine->mark, sizeof(mark.bytes));
+	return mark;
+}
+
 /* Runs the coroutine until its next wait or its end. */
 static void resume(struct coroutine *coroutine)
 {

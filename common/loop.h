@@ -106,6 +106,7 @@ int64_t coroutine_deadline(const struct coroutine *coroutine);
 
 /* What loop_set_mark_place() shows while the coroutine runs, such as the id of its job; zero (none) at first. */
 void coroutine_set_mark(struct coroutine *coroutine, prong_uuid mark);
+prong_uuid coroutine_mark(const struct coroutine *coroutine);
 
 /*
  * Suspends until `deadline`; returns 0, or -ETIMEDOUT/-ECANCELED as coroutine_wait() if the coroutine's own comes

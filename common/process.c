@@ -5,6 +5,7 @@
 #include <malloc.h>
 #include <signal.h>
 
+#include "common/crash.h"
 #include "common/log.h"
 #include "common/memory.h"
 
@@ -119,6 +120,7 @@ void process_attach(const struct process *process, struct loop *loop, void (*dra
 	check(attached.heartbeat);
 	on_heartbeat(-1, 0, NULL);
 	loop_set_mark_place(loop, slot_of(process)->running);
+	crash_watch(slot_of(process)->crashed);
 	settle_signals();
 }
 
@@ -131,6 +133,7 @@ void process_detach(void)
 {
 	if (!attached.process)
 		return;
+	crash_watch(NULL);
 	loop_set_mark_place(attached.loop, NULL);
 	event_free(attached.heartbeat);
 	event_free(attached.channel);

@@ -59,7 +59,9 @@ static prong_uuid uuid_of(const _Atomic uint64_t halves[2])
 
 prong_uuid slot_culprit(const struct scoreboard_slot *slot)
 {
-	return uuid_of(slot->running);
+	prong_uuid crashed = uuid_of(slot->crashed);
+
+	return prong_uuid_equal(crashed, (prong_uuid){ 0 }) ? uuid_of(slot->running) : crashed;
 }
 
 void scoreboard_add_death(struct scoreboard *scoreboard, const struct death *death)

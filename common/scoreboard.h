@@ -23,6 +23,7 @@ struct scoreboard_slot {
 	/* Written by the child; the master clears them after its death. */
 	_Atomic uint64_t incarnation; /* of a worker: random, the owner of its jobs */
 	_Atomic uint64_t running[2];  /* the job whose code runs now: loop_set_mark_place(); read by slot_culprit() */
+	_Atomic uint64_t crashed[2];  /* the job whose work crashed on a thread beside the loop: crash_watch() */
 	_Atomic int64_t heartbeat;    /* when its loop last turned, monotonic µs; 0: not yet */
 };
 

@@ -3,6 +3,8 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "common/crash.h"
+
 enum work_state { WORK_QUEUED, WORK_STARTED };
 
 /* On the stack of the coroutine that waits for it. */
@@ -11,7 +13,8 @@ struct work {
 	void *argument;
 	int result;
 	struct coroutine *coroutine;
-	bool done; /* only the loop's thread looks */
+	prong_uuid mark; /* the coroutine's */
+	bool done;	 /* only the loop's thread looks */
 	enum work_state state;
 	struct work *next;
 };
@@ -95,20 +98,26 @@ static void *thread_main(void *argument)
 	struct work *work;
 
 	while ((work = take_work(pool))) {
+		crash_set_mark(work->mark);
 		work->result = work->function(work->argument);
+		crash_set_mark((prong_uuid){ 0 });
 		loop_post(pool->loop, work_done, work);
 	}
 	return NULL;
 }
 
-/* Signals are for the loop's thread. */
+/* Signals are for the loop's thread, but for those that a thread causes itself. */
 static int start_thread(struct thread_pool *pool)
 {
-	sigset_t all, before;
+	sigset_t most, before;
 	int r;
 
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
+	sigfillset(&most);
+	sigdelset(&most, SIGSEGV);
+	sigdelset(&most, SIGBUS);
+	sigdelset(&most, SIGFPE);
+	sigdelset(&most, SIGILL);
+	pthread_sigmask(SIG_SETMASK, &most, &before);
 	r = pthread_create(&pool->threads[pool->started], NULL, thread_main, pool);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	if (r == 0)
@@ -164,6 +173,7 @@ int thread_pool_run(struct thread_pool *pool, int (*function)(void *argument), v
 	int r;
 
 	check(work.coroutine);
+	work.mark = coroutine_mark(work.coroutine);
 	if (pool->outstanding >= pool->n_threads + pool->max_queued)
 		return -EAGAIN;
 	if (pool->outstanding >= pool->started && pool->started < pool->n_threads && start_thread(pool) < 0 &&

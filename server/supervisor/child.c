@@ -169,6 +169,8 @@ static void clear_slot(struct scoreboard *scoreboard, struct scoreboard_slot *sl
 	atomic_store(&slot->incarnation, 0);
 	atomic_store(&slot->running[0], 0);
 	atomic_store(&slot->running[1], 0);
+	atomic_store(&slot->crashed[0], 0);
+	atomic_store(&slot->crashed[1], 0);
 	atomic_store(&slot->heartbeat, 0);
 	atomic_store(&slot->pid, 0);
 	atomic_store(&slot->state, PROCESS_ABSENT);
