@@ -39,6 +39,7 @@ struct prong_ctx {
 
 	struct postgres_connection *transaction; /* between prong_begin() and its end */
 	bool transaction_failed;
+	const char *notify; /* a channel to notify once it is committed (common/postgres/listen.h); NULL: none */
 
 	struct exchange *exchange; /* the request's; NULL in a job or command */
 	struct delivery *delivery; /* the job's; NULL in a handler or command */

@@ -50,6 +50,13 @@ int statement_wait(struct statement *statement, int64_t deadline, PGresult **ret
 	return r;
 }
 
+void statement_forget(struct statement *statement)
+{
+	statement->orphan = true;
+	if (statement->done)
+		statement_end(statement);
+}
+
 /* The first error counts, else what the last command said. */
 static void keep_answer(struct statement *statement, PGresult *result)
 {

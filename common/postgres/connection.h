@@ -102,6 +102,9 @@ struct statement *connection_send_script(struct postgres_connection *connection,
  */
 int statement_wait(struct statement *statement, int64_t deadline, PGresult **ret_result);
 
+/* Instead of statement_wait(): nobody will, and it ends by itself. */
+void statement_forget(struct statement *statement);
+
 /* Whether an answer is no error. */
 bool answer_is_good(const PGresult *result);
 

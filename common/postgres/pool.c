@@ -296,6 +296,13 @@ int pool_take(struct postgres *postgres, struct postgres_connection **ret_connec
 	return 0;
 }
 
+struct postgres_connection *pool_idle(struct postgres *postgres)
+{
+	struct postgres_connection *connection = least_loaded(&postgres->shared, monotonic_us());
+
+	return connection ? connection : free_owned(&postgres->owned);
+}
+
 void pool_release(struct postgres_connection *connection)
 {
 	struct pool *pool = connection->pool;

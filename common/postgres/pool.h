@@ -38,6 +38,9 @@ struct postgres {
 	bool down;	     /* the last attempt failed; logged */
 	char *last_error;
 	char *ping_reason;
+	struct event *notify; /* the next notification may be sent */
+	int64_t notified_at;  /* when the last one was; monotonic µs */
+	const char *channel;  /* that is to be notified; NULL: none */
 };
 
 /* Suspends: a ready shared connection, the one with the least to do. 0, or a negative errno as in database.h. */
@@ -49,6 +52,12 @@ int pool_take(struct postgres *postgres, struct postgres_connection **ret_connec
 /* Gives a taken connection back, for the next waiter; it must have nothing under way. */
 void pool_release(struct postgres_connection *connection);
 
+/*
+ * A ready connection for one statement outside any transaction: the shared one with the least to do, else an owned one
+ * that is free, which the caller takes. NULL: there is none now. Does not suspend.
+ */
+struct postgres_connection *pool_idle(struct postgres *postgres);
+
 /* Called by a connection that was lost, or closed on purpose. */
 void pool_connection_closed(struct postgres_connection *connection, bool lost);
 
@@ -58,8 +67,9 @@ void pool_watch(struct postgres *postgres);
 void pool_init(struct postgres *postgres, struct pool *pool, size_t limit, bool shared);
 void pool_free(struct pool *pool);
 
-/* Callbacks of the two timers. */
+/* Callbacks of the timers; the last is in listen.c. */
 void pool_tick(struct postgres *postgres);
 void pool_retry(struct postgres *postgres);
+void notify_later(struct postgres *postgres);
 
 #endif

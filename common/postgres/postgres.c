@@ -106,6 +106,13 @@ static void on_retry(evutil_socket_t fd, short what, void *argument)
 	pool_retry(argument);
 }
 
+static void on_notify(evutil_socket_t fd, short what, void *argument)
+{
+	(void)fd;
+	(void)what;
+	notify_later(argument);
+}
+
 /*
  * What a session needs beyond what goes into the connection's first packet. PgBouncer passes only a few parameters
  * there, so the rest is set by a statement. In its transaction mode it keeps the first three for us wherever our
@@ -132,7 +139,8 @@ struct postgres *postgres_new(struct loop *loop, const struct postgres_options *
 	postgres->queries = queries_new();
 	postgres->tick = event_new(loop_base(loop), -1, 0, on_tick, postgres);
 	postgres->retry = event_new(loop_base(loop), -1, 0, on_retry, postgres);
-	check(postgres->tick && postgres->retry);
+	postgres->notify = event_new(loop_base(loop), -1, 0, on_notify, postgres);
+	check(postgres->tick && postgres->retry && postgres->notify);
 	pool_init(postgres, &postgres->shared, options->shared, true);
 	pool_init(postgres, &postgres->owned, options->owned, false);
 	postgres->shared.settings =
@@ -152,6 +160,7 @@ struct postgres *postgres_free(struct postgres *postgres)
 	pool_free(&postgres->owned);
 	event_free(postgres->tick);
 	event_free(postgres->retry);
+	event_free(postgres->notify);
 	queries_free(postgres->queries);
 	free(postgres->url);
 	free(postgres->application_name);

@@ -2,6 +2,7 @@
 
 #include "common/context.h"
 #include "common/postgres/error.h"
+#include "common/postgres/listen.h"
 #include "common/postgres/pool.h"
 
 #define ROLLBACK_TIMEOUT PRONG_MILLISECONDS(250)
@@ -20,6 +21,7 @@ static int take(struct prong_ctx *ctx, const char *what)
 		return r;
 	ctx->transaction = connection;
 	ctx->transaction_failed = false;
+	ctx->notify = NULL;
 	return 0;
 }
 
@@ -117,5 +119,7 @@ int prong_commit(struct prong_ctx *ctx)
 	}
 	ctx->transaction = NULL;
 	pool_release(connection);
+	if (ctx->notify)
+		postgres_notify(ctx, ctx->notify);
 	return 0;
 }
