@@ -1,4 +1,5 @@
 /* Where the layers meet: the one file of server/ that knows worker/. */
+#include "common/jobs/module.h"
 #include "common/title.h"
 #include "server/cli/cli.h"
 #include "server/http/http_metrics.h"
@@ -10,7 +11,8 @@
 #include "worker/scheduler.h"
 #include "worker/worker.h"
 
-static const struct prong_module *const builtin_modules[] = { &http_builtin_module, &worker_builtin_module, NULL };
+static const struct prong_module *const builtin_modules[] = { &jobs_module, &http_builtin_module,
+							      &worker_builtin_module, NULL };
 
 static void define_metrics(const struct registry *registry)
 {
