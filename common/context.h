@@ -43,6 +43,7 @@ struct prong_ctx {
 
 	struct exchange *exchange; /* the request's; NULL in a job or command */
 	struct delivery *delivery; /* the job's; NULL in a handler or command */
+	struct job_notes *notes;   /* likewise (common/jobs/running.h) */
 };
 
 void context_init(struct prong_ctx *ctx, struct runtime *runtime);

@@ -5,6 +5,11 @@
 
 #define DEFAULT_QUEUE "default"
 #define DEFAULT_MAX_ATTEMPTS 20
+#define DEFAULT_MAX_CRASHES 3
+#define DEFAULT_MAX_DEAD 10000
+#define DEFAULT_DEAD_AGE PRONG_DAYS(30)
+#define MAX_SHARDS 64
+#define MAX_RATE_PER PRONG_DAYS(1)
 #define DEFAULT_TIMEOUT PRONG_SECONDS(60)
 
 /* What is being built, and where its mistakes go. */
@@ -13,6 +18,8 @@ struct builder {
 	struct arena arena;
 	struct buffer *mistakes;
 	size_t n_mistakes;
+	const struct prong_queue **queues; /* as listed; in the arena */
+	size_t n_queues;
 };
 
 static void mistake(struct builder *builder, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -239,11 +246,14 @@ static void check_jobs(struct builder *builder)
 		if (!is_queue_name(job_queue_name(job)))
 			mistake(builder, "%s: '%s' is no queue: a name is letters, digits, '_' and '-'", user,
 				job_queue_name(job));
-		if (job->max_attempts < 0)
-			mistake(builder, "%s: max_attempts is negative", user);
-		if (job->timeout < 0 || job->backoff < 0 || job->max_backoff < 0)
+		if (job->max_attempts < 0 || job->max_crashes < 0)
+			mistake(builder, "%s: max_attempts or max_crashes is negative", user);
+		if (job->isolation != PRONG_COROUTINE && job->isolation != PRONG_PROCESS)
+			mistake(builder, "%s: its isolation is neither PRONG_COROUTINE nor PRONG_PROCESS", user);
+		if (job->timeout < 0 || job->backoff < 0 || job->max_backoff < 0 || job->keep_result < 0)
 			mistake(builder, "%s: a duration of it is negative", user);
 		check_schema(builder, user, job->payload);
+		check_schema(builder, user, job->result);
 		for (size_t j = 0; job->name && j < i; j++)
 			if (registry->jobs[j]->name && string_equal(registry->jobs[j]->name, job->name))
 				mistake(builder, "%s: there are two of that name", user);
@@ -268,23 +278,96 @@ static void check_modules(struct builder *builder)
 	}
 }
 
-static int compare_texts(const void *a, const void *b)
+static int compare_queues(const void *a, const void *b)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	const struct prong_queue *one = a, *other = b;
+
+	return strcmp(one->name, other->name);
 }
 
-static void collect_queues(struct registry *registry)
+static const struct prong_queue *find_listed(const struct builder *builder, const char *name)
 {
-	size_t n = 0;
+	for (size_t i = 0; i < builder->n_queues; i++)
+		if (string_equal(builder->queues[i]->name, name))
+			return builder->queues[i];
+	return NULL;
+}
+
+static void set_default(int *value, int otherwise)
+{
+	if (!*value)
+		*value = otherwise;
+}
+
+/* The queues of all jobs, with the rules of those that are listed. */
+static void collect_queues(struct builder *builder)
+{
+	struct registry *registry = builder->registry;
 
 	registry->queues = allocate_array(registry->n_jobs + 1, sizeof(*registry->queues));
-	for (size_t i = 0; i < registry->n_jobs; i++)
-		registry->queues[i] = job_queue_name(registry->jobs[i]);
-	qsort(registry->queues, registry->n_jobs, sizeof(*registry->queues), compare_texts);
-	for (size_t i = 0; i < registry->n_jobs; i++)
-		if (!n || !string_equal(registry->queues[n - 1], registry->queues[i]))
-			registry->queues[n++] = registry->queues[i];
-	registry->n_queues = n;
+	for (size_t i = 0; i < registry->n_jobs; i++) {
+		const char *name = job_queue_name(registry->jobs[i]);
+		const struct prong_queue *listed = find_listed(builder, name);
+		struct prong_queue *queue = &registry->queues[registry->n_queues];
+
+		if (registry_queue(registry, name))
+			continue;
+		*queue = listed ? *listed : (struct prong_queue){ .name = name };
+		set_default(&queue->weight, 1);
+		set_default(&queue->shards, 1);
+		set_default(&queue->max_dead, DEFAULT_MAX_DEAD);
+		if (!queue->dead_age)
+			queue->dead_age = DEFAULT_DEAD_AGE;
+		registry->n_queues++;
+	}
+	qsort(registry->queues, registry->n_queues, sizeof(*registry->queues), compare_queues);
+}
+
+static void check_rate(struct builder *builder, const char *name, const char *what, struct prong_rate rate)
+{
+	if (rate.count < 0 || rate.per < 0 || (rate.count > 0) != (rate.per > 0) || rate.per > MAX_RATE_PER)
+		mistake(builder, "queue %s: %s needs a count and a time of at most a day, both above 0", name, what);
+}
+
+/* With several shards each has its share of a limit, which must be something. */
+static void check_share(struct builder *builder, const struct prong_queue *queue, const char *what, int64_t value)
+{
+	if (value < 0)
+		mistake(builder, "queue %s: %s is negative", queue->name, what);
+	else if (value > 0 && value < queue->shards)
+		mistake(builder, "queue %s: %s must be at least its number of shards", queue->name, what);
+}
+
+static void check_queue(struct builder *builder, const struct prong_queue *queue)
+{
+	check_rate(builder, queue->name, "rate", queue->rate);
+	check_rate(builder, queue->name, "key_rate", queue->key_rate);
+	if (queue->shards < 0 || queue->shards > MAX_SHARDS)
+		mistake(builder, "queue %s: it has 1 to %d shards", queue->name, MAX_SHARDS);
+	check_share(builder, queue, "concurrency", queue->concurrency);
+	check_share(builder, queue, "rate.count", queue->rate.count);
+	check_share(builder, queue, "max_bytes", queue->max_bytes);
+	if (queue->rank < 0 || queue->weight < 0 || queue->key_concurrency < 0 || queue->max_dead < 0 ||
+	    queue->dead_age < 0)
+		mistake(builder, "queue %s: a number of it is negative", queue->name);
+}
+
+static void check_queues(struct builder *builder)
+{
+	for (size_t i = 0; i < builder->n_queues; i++) {
+		const struct prong_queue *queue = builder->queues[i];
+
+		if (!queue->name || !is_queue_name(queue->name)) {
+			mistake(builder, "queue %s: a name is letters, digits, '_' and '-'",
+				queue->name ? queue->name : "(no name)");
+			continue;
+		}
+		if (find_listed(builder, queue->name) != queue)
+			mistake(builder, "queue %s: it is listed twice", queue->name);
+		if (!registry_queue(builder->registry, queue->name))
+			mistake(builder, "queue %s: no job has it as its .queue", queue->name);
+		check_queue(builder, queue);
+	}
 }
 
 /* ---- gathering ---- */
@@ -318,6 +401,27 @@ static void add_jobs(struct registry *registry, const struct prong_job *const *j
 	}
 }
 
+static void add_queues(struct builder *builder, const struct prong_queue *const *queues)
+{
+	for (; queues && *queues; queues++) {
+		const struct prong_queue **more = arena_alloc(&builder->arena, (builder->n_queues + 1) * sizeof(*more));
+
+		if (builder->n_queues)
+			memcpy(more, builder->queues, builder->n_queues * sizeof(*more));
+		more[builder->n_queues++] = *queues;
+		builder->queues = more;
+	}
+}
+
+static void add_schedules(struct registry *registry, const struct prong_schedule *const *schedules)
+{
+	for (; schedules && *schedules; schedules++) {
+		registry->schedules =
+			reallocate(registry->schedules, (registry->n_schedules + 1) * sizeof(*registry->schedules));
+		registry->schedules[registry->n_schedules++] = *schedules;
+	}
+}
+
 static void add_modules(struct builder *builder, const struct prong_module *const *modules)
 {
 	struct registry *registry = builder->registry;
@@ -328,6 +432,8 @@ static void add_modules(struct builder *builder, const struct prong_module *cons
 		registry->modules[registry->n_modules++] = *modules;
 		add_routes(builder, (*modules)->name, (*modules)->routes);
 		add_jobs(registry, (*modules)->jobs);
+		add_queues(builder, (*modules)->queues);
+		add_schedules(registry, (*modules)->schedules);
 	}
 }
 
@@ -343,7 +449,9 @@ int registry_new(const struct prong_app *app, const struct prong_module *const *
 	add_modules(&builder, app->modules);
 	add_routes(&builder, app->name, app->routes);
 	add_jobs(registry, app->jobs);
-	collect_queues(registry);
+	add_queues(&builder, app->queues);
+	add_schedules(registry, app->schedules);
+	collect_queues(&builder);
 
 	if (!app->name || !*app->name)
 		mistake(&builder, "the application has no .name");
@@ -352,6 +460,7 @@ int registry_new(const struct prong_app *app, const struct prong_module *const *
 	check_modules(&builder);
 	check_routes(&builder);
 	check_jobs(&builder);
+	check_queues(&builder);
 	arena_reset(&builder.arena);
 
 	if (builder.n_mistakes) {
@@ -370,6 +479,7 @@ struct registry *registry_free(struct registry *registry)
 	free(registry->jobs);
 	free(registry->modules);
 	free(registry->queues);
+	free(registry->schedules);
 	free(registry);
 	return NULL;
 }
@@ -390,6 +500,22 @@ const struct prong_job *registry_job(const struct registry *registry, const char
 	return NULL;
 }
 
+const struct prong_queue *registry_queue(const struct registry *registry, const char *name)
+{
+	for (size_t i = 0; i < registry->n_queues; i++)
+		if (string_equal(registry->queues[i].name, name))
+			return &registry->queues[i];
+	return NULL;
+}
+
+const struct prong_schedule *registry_schedule(const struct registry *registry, const char *name)
+{
+	for (size_t i = 0; i < registry->n_schedules; i++)
+		if (registry->schedules[i]->name && string_equal(registry->schedules[i]->name, name))
+			return registry->schedules[i];
+	return NULL;
+}
+
 const char *job_queue_name(const struct prong_job *job)
 {
 	return job->queue ? job->queue : DEFAULT_QUEUE;
@@ -398,6 +524,11 @@ const char *job_queue_name(const struct prong_job *job)
 int job_max_attempts(const struct prong_job *job)
 {
 	return job->max_attempts ? job->max_attempts : DEFAULT_MAX_ATTEMPTS;
+}
+
+int job_max_crashes(const struct prong_job *job)
+{
+	return job->max_crashes ? job->max_crashes : DEFAULT_MAX_CRASHES;
 }
 
 prong_duration job_timeout(const struct prong_job *job)

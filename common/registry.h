@@ -19,16 +19,17 @@
 
 struct registry {
 	const struct prong_app *app;
-	size_t n_routes, n_jobs, n_modules, n_queues;
+	size_t n_routes, n_jobs, n_modules, n_queues, n_schedules;
 	const struct prong_route **routes; /* of modules in their order, then of the application */
 	const struct prong_job **jobs;
 	const struct prong_module **modules; /* with the built-in ones first */
-	const char **queues;		     /* distinct names, sorted */
+	struct prong_queue *queues;	     /* of all jobs, sorted by name, with their defaults applied */
+	const struct prong_schedule **schedules;
 };
 
 /*
  * `builtin` are modules that every application has, ending with NULL. 0, or -EINVAL with one line per mistake: two
- * routes or jobs alike, a wrong path, queue name or schema, PRONG_SIGNED_IN or PRONG_ADMIN without
+ * routes, jobs, queues or schedules alike, a wrong path, queue name or schema, PRONG_SIGNED_IN or PRONG_ADMIN without
  * prong_accounts.
  */
 int registry_new(const struct prong_app *app, const struct prong_module *const *builtin, struct registry **ret_registry,
@@ -37,8 +38,11 @@ struct registry *registry_free(struct registry *registry);
 
 const struct prong_module *registry_module(const struct registry *registry, const char *name); /* NULL: not there */
 const struct prong_job *registry_job(const struct registry *registry, const char *name);       /* NULL: unknown */
-const char *job_queue_name(const struct prong_job *job); /* with the default applied, as the next two */
+const struct prong_queue *registry_queue(const struct registry *registry, const char *name);   /* likewise */
+const struct prong_schedule *registry_schedule(const struct registry *registry, const char *name);
+const char *job_queue_name(const struct prong_job *job); /* with the default applied, as the next three */
 int job_max_attempts(const struct prong_job *job);
+int job_max_crashes(const struct prong_job *job);
 prong_duration job_timeout(const struct prong_job *job);
 
 #endif

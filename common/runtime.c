@@ -45,7 +45,7 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 						    });
 	if (parts & RUNTIME_REDIS) {
 		runtime->redis = redis_new(runtime->loop, settings->redis_url, name);
-		runtime->jobs = job_queue_new(runtime->redis, registry);
+		runtime->jobs = job_queue_new(runtime->loop, runtime->redis, registry);
 	}
 	if (parts & RUNTIME_SECURITY) {
 		check(parts & RUNTIME_POSTGRES);

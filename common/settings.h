@@ -36,6 +36,7 @@ struct settings {
 	int64_t max_requests;		 /* MAX_REQUESTS: 1024, handlers at once per http process; beyond: 503 */
 	int64_t max_connections;	 /* MAX_CONNECTIONS: 10000, client connections per http process */
 	int64_t max_body;		 /* MAX_BODY: 1048576 bytes */
+	int64_t max_payload;		 /* MAX_PAYLOAD: 1048576 bytes */
 	prong_duration request_timeout;	 /* REQUEST_TIMEOUT: 30s */
 	prong_duration head_timeout;	 /* HEAD_TIMEOUT: 10s */
 	prong_duration idle_timeout;	 /* IDLE_TIMEOUT: 75s */

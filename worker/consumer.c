@@ -124,7 +124,7 @@ static int find_unknown(struct consumer *consumer, struct arena *arena)
 	size_t count;
 	int r;
 
-	r = job_queue_owned(runtime->jobs, consumer->queue, runtime->incarnation, arena, &owned, &count);
+	r = job_queue_held(runtime->jobs, consumer->shard, consumer->owner, arena, &owned, &count);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < count; i++) {
@@ -155,6 +155,35 @@ static void take(struct consumer *consumer, const struct job_exchange *exchange,
 	}
 }
 
+/* Somebody else has all that this consumer held. */
+static void lose_all(struct consumer *consumer)
+{
+	struct worker *worker = consumer->worker;
+
+	log_warning(
+		"queue %s: the lease ended before it could be renewed: its jobs run elsewhere and are cancelled here",
+		consumer->queue);
+	job_owner_format(worker->runtime->incarnation, ++consumer->owner_number, consumer->owner);
+	for (struct running *job = worker->jobs.next; job != &worker->jobs; job = job->next)
+		if (job->consumer == consumer) {
+			job->lost = true;
+			coroutine_cancel(job->coroutine);
+		}
+}
+
+static int reclaim_lapsed(struct consumer *consumer, struct arena *arena, const struct job_exchange_result *result)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < result->n_lapsed && r == 0; i++) {
+		struct job_reclaimed reclaimed;
+
+		r = job_queue_reclaim(consumer->worker->runtime->jobs, consumer->shard, result->lapsed[i], arena,
+				      &reclaimed);
+	}
+	return r;
+}
+
 static int exchange(struct consumer *consumer, struct arena *arena)
 {
 	struct runtime *runtime = consumer->worker->runtime;
@@ -166,8 +195,9 @@ static int exchange(struct consumer *consumer, struct arena *arena)
 	if (r < 0)
 		return r;
 	exchange = (struct job_exchange){
-		.queue = consumer->queue,
-		.owner = runtime->incarnation,
+		.shard = consumer->shard,
+		.owner = consumer->owner,
+		.identity = consumer->registered ? NULL : "worker",
 		.n_verdicts = consumer->n_verdicts < JOB_BATCH ? consumer->n_verdicts : JOB_BATCH,
 		.fetch = places_for(consumer), /* whether hungry or not: the trip is made anyway */
 	};
@@ -184,8 +214,11 @@ static int exchange(struct consumer *consumer, struct arena *arena)
 		consumer->unsure = consumer->unsure || exchange.fetch > 0;
 		return r;
 	}
+	consumer->registered = !result.reclaimed;
+	if (result.reclaimed)
+		lose_all(consumer);
 	take(consumer, &exchange, &result);
-	return 0;
+	return reclaim_lapsed(consumer, arena, &result);
 }
 
 /* Sleeps until there is work, or the queue is due. */
@@ -210,19 +243,25 @@ static void reclaim_predecessor(struct consumer *consumer)
 {
 	const struct process *process = consumer->worker->process;
 	uint64_t predecessor = atomic_load(&process->scoreboard->slots[process->slot].predecessor);
-	size_t count = 0, failures = 0;
+	struct job_reclaimed reclaimed = { 0 };
+	struct arena arena;
+	size_t failures = 0;
 	int r;
 
 	if (predecessor == 0)
 		return;
+	arena_init(&arena);
 	for (;;) {
-		r = job_queue_reclaim(consumer->worker->runtime->jobs, consumer->queue, predecessor, &count);
+		r = job_queue_reclaim_process(consumer->worker->runtime->jobs, consumer->queue, predecessor,
+					      (prong_uuid){ 0 }, &arena, &reclaimed);
 		if (r == 0 || consumer->worker->draining)
 			break;
 		back_off(failures++);
 	}
-	if (r == 0 && count > 0)
-		log_warning("queue %s: %zu jobs of the worker that died here run again", consumer->queue, count);
+	arena_reset(&arena);
+	if (r == 0 && reclaimed.returned > 0)
+		log_warning("queue %s: %zu jobs of the worker that died here run again", consumer->queue,
+			    reclaimed.returned);
 }
 
 void consumer_main(void *argument)

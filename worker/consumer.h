@@ -25,7 +25,11 @@ struct pending_verdict {
 
 struct consumer {
 	struct worker *worker;
+	const struct job_shard *shard;
 	const char *queue;
+	char owner[JOB_OWNER_SIZE]; /* its name with the queue */
+	unsigned owner_number;
+	bool registered;
 	const struct job_metrics *metrics;
 	struct coroutine *coroutine; /* NULL once it has ended */
 	bool sleeping;		     /* nothing to do: worker_changed() looks again */

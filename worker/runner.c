@@ -39,7 +39,9 @@ static void log_end(const struct delivery *delivery, enum prong_log_level level,
 static void give(struct consumer *consumer, const struct delivery *delivery, enum job_outcome outcome,
 		 prong_duration delay, char *error)
 {
-	struct job_verdict verdict = { .attempt = delivery->attempt, .outcome = outcome, .delay = delay };
+	struct job_verdict verdict = {
+		.attempt = delivery->attempt, .plain = delivery->plain, .outcome = outcome, .delay = delay
+	};
 
 	memcpy(verdict.id, delivery->id, sizeof(verdict.id));
 	consumer_give(consumer, &verdict, error);

@@ -19,7 +19,12 @@
 static int wait_for_token(struct worker *worker)
 {
 	size_t woken = 0;
-	int r = job_queue_wait(worker->blocking, worker->process->registry->queues, worker->n_consumers, WAIT, &woken);
+	_cleanup_(freep) const struct job_shard **shards = allocate_array(worker->n_consumers, sizeof(*shards));
+	int r;
+
+	for (size_t i = 0; i < worker->n_consumers; i++)
+		shards[i] = worker->consumers[i].shard;
+	r = job_queue_wait(worker->blocking, shards, worker->n_consumers, WAIT, &woken);
 
 	if (r == 0)
 		consumer_poke(&worker->consumers[woken]);
@@ -101,9 +106,7 @@ static void pass_tokens_on(struct worker *worker)
 	arena_init(&arena);
 	for (size_t i = 0; i < worker->n_consumers && redis_connected(worker->runtime->redis); i++)
 		job_queue_exchange(worker->runtime->jobs, &arena,
-				   &(struct job_exchange){ .queue = worker->consumers[i].queue,
-							   .owner = worker->runtime->incarnation },
-				   &result);
+				   &(struct job_exchange){ .shard = worker->consumers[i].shard }, &result);
 	arena_reset(&arena);
 }
 
@@ -194,19 +197,22 @@ static void worker_init(struct worker *worker, const struct process *process, co
 	*worker = (struct worker){
 		.process = process,
 		.concurrency = (size_t)process->settings->job_concurrency,
-		.n_consumers = registry->n_queues,
-		.consumers = allocate_array(registry->n_queues, sizeof(struct consumer)),
 		.jobs = { .next = &worker->jobs, .previous = &worker->jobs },
 	};
 	worker->runtime = runtime_new(process->settings, registry, process->scoreboard, name, -1,
 				      RUNTIME_POSTGRES | RUNTIME_REDIS);
 	worker->blocking = redis_new(worker->runtime->loop, process->settings->redis_url, waiter);
-	for (size_t i = 0; i < worker->n_consumers; i++)
-		worker->consumers[i] = (struct consumer){
-			.worker = worker,
-			.queue = registry->queues[i],
-			.metrics = job_metrics_of(i),
-		};
+	worker->n_consumers = worker->runtime->jobs->n_shards;
+	worker->consumers = allocate_array(worker->n_consumers, sizeof(struct consumer));
+	for (size_t i = 0; i < worker->n_consumers; i++) {
+		struct consumer *consumer = &worker->consumers[i];
+
+		consumer->worker = worker;
+		consumer->shard = &worker->runtime->jobs->shards[i];
+		consumer->queue = consumer->shard->queue->name;
+		consumer->metrics = job_metrics_of(consumer->shard->queue_index);
+		job_owner_format(worker->runtime->incarnation, 0, consumer->owner);
+	}
 }
 
 int worker_main(const struct process *process)

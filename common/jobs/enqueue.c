@@ -1,32 +1,23 @@
-/* The public calls of include/prong/job.h. */
+/* The public calls of include/prong/job.h that producers make, and prong_payload(). */
+#include <json-c/json.h>
+
+#include "common/buffer.h"
 #include "common/context.h"
 #include "common/jobs/job_queue.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/schema/schema.h"
+#include "common/utf8.h"
 
-/* A reply lost with the connection, not a server that stayed away for the second that commands wait for one. */
-static bool worth_repeating(int result, int64_t started)
+#define MAX_DELAY PRONG_DAYS(3660)
+#define MAX_PRIORITY 100
+
+/* ---- mistakes ---- */
+
+static int program_mistake(struct prong_ctx *ctx, const char *code, const char *text)
 {
-	return result == -EHOSTDOWN && monotonic_us() - started < PRONG_SECONDS(1);
-}
-
-/* With one id, so that what was enqueued although its reply was lost exists once. */
-static int add(struct prong_ctx *ctx, const struct prong_job *job, const struct buffer *payload)
-{
-	prong_uuid id = prong_uuid_make();
-	int64_t started = monotonic_us();
-	int r;
-
-	do
-		r = job_queue_add(ctx->runtime->jobs, job, id, payload->data, payload->size, ctx->request_id, NULL);
-	while (worth_repeating(r, started));
-	return r;
-}
-
-static int refuse_payload(struct prong_ctx *ctx, const struct prong_job *job, const struct schema_error *error)
-{
-	return prong_fail(ctx, 422, "invalid_payload", "The payload of the job %s does not fit at %s: %s", job->name,
-			  error->pointer, error->detail);
+	log_error("%s", text);
+	return prong_fail(ctx, 500, code, "Something went wrong here.");
 }
 
 /* Mostly the address of a pointer, or another job's record. What is behind a void pointer has GNU C's size of 1. */
@@ -35,33 +26,181 @@ static bool is_of_size(const struct prong_job *job, size_t record_size)
 	return !job->payload || record_size == 1 || record_size == job->payload->size;
 }
 
-int prong_job_enqueue(struct prong_ctx *ctx, const struct prong_job *job, const void *record, size_t record_size)
+static int check_job(struct prong_ctx *ctx, const struct prong_job *job, size_t record_size)
 {
-	struct buffer payload = { 0 };
-	int r;
-
 	check(ctx->runtime->jobs);
-	if (!registry_job(ctx->runtime->registry, job->name)) {
-		log_error("the job %s is in no list: add it to the application's PRONG_JOBS()", job->name);
-		return prong_fail(ctx, 500, "unknown_job", "Something went wrong here.");
-	}
-	if (!is_of_size(job, record_size)) {
-		log_error("prong_enqueue(%s): the record has %zu bytes, its payload, struct %s, has %zu", job->name,
-			  record_size, job->payload->name, job->payload->size);
-		return prong_fail(ctx, 500, "wrong_payload", "Something went wrong here.");
-	}
-	if (job->payload) {
-		struct schema_errors *errors = arena_alloc(&ctx->arena, sizeof(*errors));
-
-		check(record);
-		if (schema_validate(job->payload, record, &ctx->arena, errors) < 0)
-			return refuse_payload(ctx, job, &errors->items[0]);
-		schema_write_json(job->payload, SCHEMA_PAYLOAD, record, &payload);
-	}
-	r = add(ctx, job, &payload);
-	buffer_free(&payload);
-	return r;
+	if (!registry_job(ctx->runtime->registry, job->name))
+		return program_mistake(
+			ctx, "unknown_job",
+			prong_format(ctx, "the job %s is in no list: add it to the application's PRONG_JOBS()",
+				     job->name));
+	if (!is_of_size(job, record_size))
+		return program_mistake(
+			ctx, "wrong_payload",
+			prong_format(ctx,
+				     "prong_enqueue(%s): the record has %zu bytes, its payload, struct %s, has %zu",
+				     job->name, record_size, job->payload->name, job->payload->size));
+	return 0;
 }
+
+static bool is_key(const char *key)
+{
+	size_t size = strlen(key);
+
+	return size > 0 && size <= JOB_MAX_KEY && utf8_length(key, size) >= 0;
+}
+
+/* What is wrong with the options; NULL: nothing. */
+static const char *find_mistake(const struct prong_enqueue_options *options)
+{
+	if (options->delay < 0 || options->delay > MAX_DELAY || options->expires < 0 || options->expires > MAX_DELAY ||
+	    options->throttle < 0 || options->throttle > MAX_DELAY || options->debounce < 0 ||
+	    options->debounce > MAX_DELAY)
+		return "a duration is negative or more than ten years";
+	if (options->delay && options->at.us)
+		return "there is a delay and a time; give one of them";
+	if (options->at.us < 0 || options->at.us > PRONG_TIME_MAX)
+		return "the time is before 1970 or after 9999";
+	if (options->priority < -MAX_PRIORITY || options->priority > MAX_PRIORITY)
+		return "the priority is not within -100 and 100";
+	if ((options->throttle || options->debounce) && !options->unique)
+		return "throttle and debounce need a unique key";
+	if (options->throttle && options->debounce)
+		return "throttle and debounce exclude each other";
+	if (options->debounce && (options->delay || options->at.us))
+		return "debounce is itself a delay; give no other";
+	if ((options->key && !is_key(options->key)) || (options->unique && !is_key(options->unique)))
+		return "a key is not UTF-8 of 1 to 200 bytes";
+	return NULL;
+}
+
+static int check_options(struct prong_ctx *ctx, const struct prong_job *job,
+			 const struct prong_enqueue_options *options)
+{
+	const char *mistake = find_mistake(options);
+
+	if (!mistake)
+		return 0;
+	return program_mistake(ctx, "wrong_options", prong_format(ctx, "prong_enqueue(%s): %s", job->name, mistake));
+}
+
+/* ---- drafts ---- */
+
+static int write_payload(struct prong_ctx *ctx, const struct prong_job *job, const void *record,
+			 struct job_draft *draft)
+{
+	struct schema_errors *errors;
+	struct buffer payload = { 0 };
+
+	if (!job->payload)
+		return 0;
+	check(record);
+	errors = arena_alloc(&ctx->arena, sizeof(*errors));
+	if (schema_validate(job->payload, record, &ctx->arena, errors) < 0)
+		return prong_fail(ctx, 422, "invalid_payload", "The payload of the job %s does not fit at %s: %s",
+				  job->name, errors->items[0].pointer, errors->items[0].detail);
+	schema_write_json(job->payload, SCHEMA_PAYLOAD, record, &payload);
+	draft->payload = arena_strndup(&ctx->arena, payload.data, payload.size);
+	draft->payload_size = payload.size;
+	buffer_free(&payload);
+	if ((int64_t)draft->payload_size > ctx->runtime->settings->max_payload)
+		return prong_fail(ctx, 413, "payload_too_large",
+				  "The payload of the job %s has %zu bytes; at most %lld are taken.", job->name,
+				  draft->payload_size, (long long)ctx->runtime->settings->max_payload);
+	return 0;
+}
+
+static int draft_init(struct prong_ctx *ctx, const struct prong_job *job, const void *record,
+		      const struct prong_enqueue_options *options, struct job_draft *draft)
+{
+	int r = check_options(ctx, job, options);
+
+	*draft = (struct job_draft){
+		.job = job,
+		.id = job_id_make(ctx->runtime->jobs, job, options),
+		.request_id = ctx->request_id,
+		.trace_id = ctx->trace_id,
+		.options = *options,
+	};
+	return r < 0 ? r : write_payload(ctx, job, record, draft);
+}
+
+/* What became of it, for the caller; returns how many of the two are another job's. */
+static int report(const struct prong_enqueue_options *options, const struct job_added *added)
+{
+	if (options->ret_id)
+		check(prong_uuid_parse(added->id, options->ret_id) == 0);
+	return added->existing;
+}
+
+static int fail_full(struct prong_ctx *ctx, const struct prong_job *job, int result)
+{
+	if (result != -ENOSPC)
+		return result;
+	prong_fail(ctx, 503, "queue_full", "The queue %s holds as much as it may; try again later.",
+		   job_queue_name(job));
+	ctx->problem.retry_after = 30;
+	return -ENOSPC;
+}
+
+int prong_job_enqueue(struct prong_ctx *ctx, const struct prong_job *job, const void *record, size_t record_size,
+		      const struct prong_enqueue_options *options)
+{
+	struct job_draft draft;
+	struct job_added added;
+	int r = check_job(ctx, job, record_size);
+
+	if (r == 0)
+		r = draft_init(ctx, job, record, options, &draft);
+	if (r < 0)
+		return r;
+	r = job_queue_add(ctx->runtime->jobs, &draft, 1, &added);
+	return r < 0 ? fail_full(ctx, job, r) : report(options, &added);
+}
+
+/* Those of one sort, durable or not, together. Returns how many stand for themselves no longer. */
+static int add_drafts(struct prong_ctx *ctx, const struct prong_job *job, struct job_draft *drafts, size_t count,
+		      bool durable)
+{
+	_cleanup_(freep) struct job_added *added = NULL;
+	int r, existing = 0;
+
+	if (count == 0)
+		return 0;
+	(void)durable;
+	added = allocate_array(count, sizeof(*added));
+	r = job_queue_add(ctx->runtime->jobs, drafts, count, added);
+	for (size_t i = 0; r >= 0 && i < count; i++)
+		existing += report(&drafts[i].options, &added[i]);
+	return r < 0 ? fail_full(ctx, job, r) : existing;
+}
+
+int prong_job_enqueue_many(struct prong_ctx *ctx, const struct prong_job *job, const void *records, size_t record_size,
+			   size_t count, const struct prong_enqueue_options *options)
+{
+	static const struct prong_enqueue_options none;
+	_cleanup_(freep) struct job_draft *drafts = allocate_array(count + 1, sizeof(*drafts));
+	size_t n_durable = 0;
+	int r = check_job(ctx, job, record_size), existing;
+
+	/* The durable ones gather at the end. */
+	for (size_t i = 0; i < count && r == 0; i++) {
+		const struct prong_enqueue_options *own = options ? &options[i] : &none;
+		bool durable = job->durable || own->durable;
+		size_t place = durable ? count - ++n_durable : i - n_durable;
+
+		r = draft_init(ctx, job, records ? (const char *)records + i * record_size : NULL, own, &drafts[place]);
+	}
+	if (r < 0)
+		return r;
+	existing = add_drafts(ctx, job, drafts, count - n_durable, false);
+	if (existing < 0)
+		return existing;
+	r = add_drafts(ctx, job, drafts + count - n_durable, n_durable, true);
+	return r < 0 ? r : existing;
+}
+
+/* ---- the payload where the job runs ---- */
 
 const void *prong_payload_of(const struct prong_ctx *ctx, const struct prong_schema *schema)
 {
@@ -73,9 +212,53 @@ const void *prong_payload_of(const struct prong_ctx *ctx, const struct prong_sch
 	return ctx->input;
 }
 
-int prong_job_attempt(const struct prong_ctx *ctx)
+/* ---- looking and cancelling ---- */
+
+static void read_report(const char *text, struct arena *arena, struct prong_job_status *status)
 {
-	if (!ctx->delivery)
-		panic("prong_job_attempt() in a handler: it is for jobs");
-	return ctx->delivery->attempt;
+	_cleanup_(json_object_putp) struct json_object *report = NULL;
+	struct json_object *value;
+	const char *detail;
+
+	if (!text || json_parse(text, strlen(text), arena, &report, &detail) < 0)
+		return;
+	if (json_object_object_get_ex(report, "done", &value))
+		status->done = json_object_get_int64(value);
+	if (json_object_object_get_ex(report, "total", &value))
+		status->total = json_object_get_int64(value);
+}
+
+int prong_job_look(struct prong_ctx *ctx, const struct prong_job *job, prong_uuid id,
+		   struct prong_job_status *ret_status)
+{
+	static const enum prong_job_state states[] = {
+		[JOB_STATE_READY] = PRONG_JOB_WAITING,
+		[JOB_STATE_DELAYED] = PRONG_JOB_DELAYED,
+		[JOB_STATE_RUNNING] = PRONG_JOB_RUNNING,
+		[JOB_STATE_DEAD] = PRONG_JOB_DEAD,
+	};
+	char text[PRONG_UUID_TEXT_SIZE];
+	struct prong_job_status status = { 0 };
+	struct job_detail detail;
+	int r = job_queue_show(ctx->runtime->jobs, job_queue_name(job), prong_uuid_format(id, text), &ctx->arena,
+			       &detail);
+
+	if (r < 0 && r != -ENOENT)
+		return r;
+	if (r == 0) {
+		status.state = detail.finished ? PRONG_JOB_DONE : states[detail.listing.state];
+		status.attempt = detail.listing.attempt;
+		status.result = detail.result;
+		status.error = detail.listing.error;
+		read_report(detail.report, &ctx->arena, &status);
+	}
+	*ret_status = status;
+	return 0;
+}
+
+int prong_job_cancel(struct prong_ctx *ctx, const struct prong_job *job, prong_uuid id)
+{
+	char text[PRONG_UUID_TEXT_SIZE];
+
+	return job_queue_cancel(ctx->runtime->jobs, job_queue_name(job), prong_uuid_format(id, text));
 }

@@ -1,64 +1,68 @@
 /* The consumers' half of the job queue. */
 #include <stdio.h>
 
-#include "common/jobs/job_shard.h"
+#include "common/jobs/job_engine.h"
+#include "common/jobs/job_record.h"
 
-extern const char embedded_jobs_exchange_lua[];
-extern const char embedded_jobs_renew_lua[];
-extern const char embedded_jobs_owned_lua[];
+static const char *const outcomes[] = {
+	[JOB_DONE] = "done", [JOB_RETRY] = "retry",   [JOB_CRASHED] = "crashed",
+	[JOB_DEAD] = "dead", [JOB_RETURN] = "return", [JOB_CANCELLED] = "cancelled",
+};
 
-static struct redis_script exchange_script = { .source = embedded_jobs_exchange_lua };
-static struct redis_script renew_script = { .source = embedded_jobs_renew_lua };
-static struct redis_script owned_script = { .source = embedded_jobs_owned_lua };
-
-static const char *integer_text(struct arena *arena, int64_t value)
+static bool is_plain(const struct job_verdict *verdict)
 {
-	return arena_format(arena, "%" PRId64, value);
+	return verdict->outcome == JOB_DONE && verdict->plain && !verdict->result;
 }
 
-static const char *member_text(struct arena *arena, const char *id, int attempt, uint64_t owner)
+static void write_verdicts(struct job_call *call, const struct job_exchange *exchange)
 {
-	char *member = arena_alloc(arena, JOB_MEMBER_SIZE);
-
-	job_member_format(id, attempt, owner, member);
-	return member;
-}
-
-/* Writes the arguments of exchange.lua; returns how many. */
-static size_t write_exchange(const struct job_shard *shard, struct arena *arena, const struct job_exchange *exchange,
-			     const char **words)
-{
-	size_t n = JOB_KEYS + 3, n_done = 0;
-
-	for (size_t i = 0; i < JOB_KEYS; i++)
-		words[i] = shard->keys[i];
-	words[JOB_KEYS] = arena_format(arena, JOB_OWNER_FORMAT, exchange->owner);
-	words[JOB_KEYS + 1] = integer_text(arena, exchange->lease ? exchange->lease : JOB_LEASE);
-	words[JOB_KEYS + 2] = integer_text(arena, (int64_t)exchange->fetch);
-	n++; /* how many are done is known after them */
 	for (size_t i = 0; i < exchange->n_verdicts; i++) {
 		const struct job_verdict *verdict = &exchange->verdicts[i];
 
-		if (verdict->outcome == JOB_DONE) {
-			words[n++] = member_text(arena, verdict->id, verdict->attempt, exchange->owner);
-			n_done++;
-		}
-	}
-	words[JOB_KEYS + 3] = integer_text(arena, (int64_t)n_done);
-	for (size_t i = 0; i < exchange->n_verdicts; i++) {
-		static const char *const outcomes[] = {
-			[JOB_RETRY] = "retry", [JOB_DEAD] = "dead", [JOB_RETURN] = "return"
-		};
-		const struct job_verdict *verdict = &exchange->verdicts[i];
-
-		if (verdict->outcome == JOB_DONE)
+		if (!is_plain(verdict))
 			continue;
-		words[n++] = member_text(arena, verdict->id, verdict->attempt, exchange->owner);
-		words[n++] = outcomes[verdict->outcome];
-		words[n++] = integer_text(arena, verdict->delay);
-		words[n++] = verdict->error ? verdict->error : "{}";
+		job_call_text(call, verdict->id);
+		job_call_integer(call, verdict->attempt);
 	}
-	return n;
+	for (size_t i = 0; i < exchange->n_verdicts; i++) {
+		const struct job_verdict *verdict = &exchange->verdicts[i];
+		const char *text = verdict->outcome == JOB_DONE ? verdict->result : verdict->error;
+
+		if (is_plain(verdict))
+			continue;
+		job_call_text(call, verdict->id);
+		job_call_integer(call, verdict->attempt);
+		job_call_text(call, outcomes[verdict->outcome]);
+		job_call_integer(call, verdict->delay);
+		job_call_text(call, text								? text
+				    : verdict->outcome == JOB_DONE || verdict->outcome == JOB_CANCELLED ? ""
+													: "{}");
+		job_call_integer(call, verdict->keep_result);
+	}
+}
+
+static void write_exchange(struct job_call *call, const struct job_exchange *exchange)
+{
+	size_t n_plain = 0;
+
+	job_call_limits(call, exchange->shard);
+	if (!exchange->owner)
+		return;
+	for (size_t i = 0; i < exchange->n_verdicts; i++)
+		n_plain += is_plain(&exchange->verdicts[i]);
+	job_call_text(call, exchange->owner);
+	job_call_integer(call, exchange->lease ? exchange->lease : JOB_LEASE);
+	job_call_text(call, exchange->identity ? exchange->identity : "");
+	job_call_integer(call, (int64_t)exchange->fetch);
+	job_call_integer(call, (int64_t)n_plain);
+	job_call_integer(call, (int64_t)(exchange->n_verdicts - n_plain));
+	job_call_integer(call, (int64_t)exchange->n_reports);
+	write_verdicts(call, exchange);
+	for (size_t i = 0; i < exchange->n_reports; i++) {
+		job_call_text(call, exchange->reports[i].id);
+		job_call_integer(call, exchange->reports[i].attempt);
+		job_call_text(call, exchange->reports[i].text);
+	}
 }
 
 static int read_delivery(redisReply *const fields[3], const char *queue, struct arena *arena,
@@ -66,8 +70,7 @@ static int read_delivery(redisReply *const fields[3], const char *queue, struct 
 {
 	struct job_record record;
 
-	if (fields[0]->type != REDIS_REPLY_STRING || fields[0]->len >= sizeof(ret_delivery->id) ||
-	    fields[1]->type != REDIS_REPLY_STRING || fields[2]->type != REDIS_REPLY_STRING)
+	if (fields[0]->len >= sizeof(ret_delivery->id))
 		return -EIO;
 	job_record_parse(fields[2]->str, fields[2]->len, arena, &record);
 	*ret_delivery = (struct delivery){
@@ -79,30 +82,74 @@ static int read_delivery(redisReply *const fields[3], const char *queue, struct 
 		.max_attempts = record.max_attempts,
 		.timeout = record.timeout,
 		.request_id = record.request_id,
+		.trace_id = record.trace_id,
+		.key = record.key,
 		.enqueued_at = record.enqueued_at,
+		.scheduled_for = record.scheduled_for,
+		.durable = record.durable,
+		.history = record.history,
+		.plain = record.plain,
 	};
 	memcpy(ret_delivery->id, fields[0]->str, fields[0]->len + 1);
 	return 0;
 }
 
+static const char **read_texts(const redisReply *reply, struct arena *arena, size_t *ret_count)
+{
+	const char **texts = arena_alloc(arena, reply->elements * sizeof(*texts));
+
+	for (size_t i = 0; i < reply->elements; i++)
+		texts[i] = arena_strdup(arena, reply->element[i]->str);
+	*ret_count = reply->elements;
+	return texts;
+}
+
+static struct job_buried *read_buried(const redisReply *reply, struct arena *arena, size_t *ret_count)
+{
+	size_t count = reply->elements / 4;
+	struct job_buried *buried = arena_alloc(arena, count * sizeof(*buried));
+
+	for (size_t i = 0; i < count; i++) {
+		redisReply *const *fields = &reply->element[4 * i];
+
+		snprintf(buried[i].id, sizeof(buried[i].id), "%s", fields[0]->str);
+		buried[i].name = arena_strdup(arena, fields[1]->str);
+		buried[i].code = arena_strdup(arena, fields[2]->str);
+		buried[i].durable = fields[3]->str[0] == '1';
+	}
+	*ret_count = count;
+	return buried;
+}
+
+enum { RECLAIMED, REFUSED, LEFT, NEXT, NOW, EXPIRED, CANCELLED, LAPSED, BURIED, DELIVERIES, EXCHANGE_FIELDS };
+
 static int read_exchange(const redisReply *reply, const char *queue, struct arena *arena,
 			 struct job_exchange_result *ret_result)
 {
 	struct job_exchange_result result = { 0 };
+	const redisReply *deliveries;
 	int64_t next;
-	int r;
 
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements < 4 || (reply->elements - 4) % 3 != 0)
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != EXCHANGE_FIELDS ||
+	    !reply_is_list(reply->element[CANCELLED], 1) || !reply_is_list(reply->element[LAPSED], 1) ||
+	    !reply_is_list(reply->element[BURIED], 4) || !reply_is_list(reply->element[DELIVERIES], 3))
 		return -EIO;
-	result.refused = (size_t)reply->element[0]->integer;
-	result.ready = (size_t)reply->element[1]->integer;
-	next = strtoll(reply->element[2]->str, NULL, 10);
+	result.reclaimed = reply_integer(reply->element[RECLAIMED]) != 0;
+	result.refused = (size_t)reply_integer(reply->element[REFUSED]);
+	result.ready = (size_t)reply_integer(reply->element[LEFT]);
+	next = reply_integer(reply->element[NEXT]);
 	result.next = next < 0 ? INT64_MAX : next;
-	result.now.us = strtoll(reply->element[3]->str, NULL, 10);
-	result.n_deliveries = (reply->elements - 4) / 3;
+	result.now.us = reply_integer(reply->element[NOW]);
+	result.expired = (size_t)reply_integer(reply->element[EXPIRED]);
+	result.cancelled = read_texts(reply->element[CANCELLED], arena, &result.n_cancelled);
+	result.lapsed = read_texts(reply->element[LAPSED], arena, &result.n_lapsed);
+	result.buried = read_buried(reply->element[BURIED], arena, &result.n_buried);
+	deliveries = reply->element[DELIVERIES];
+	result.n_deliveries = deliveries->elements / 3;
 	result.deliveries = arena_alloc(arena, result.n_deliveries * sizeof(*result.deliveries));
 	for (size_t i = 0; i < result.n_deliveries; i++) {
-		r = read_delivery(&reply->element[4 + 3 * i], queue, arena, &result.deliveries[i]);
+		int r = read_delivery(&deliveries->element[3 * i], queue, arena, &result.deliveries[i]);
+
 		if (r < 0)
 			return r;
 	}
@@ -113,132 +160,240 @@ static int read_exchange(const redisReply *reply, const char *queue, struct aren
 int job_queue_exchange(struct job_queue *queue, struct arena *arena, const struct job_exchange *exchange,
 		       struct job_exchange_result *ret_result)
 {
-	const struct job_shard *shard = job_shard_of(queue, exchange->queue);
 	_cleanup_(reply_freep) redisReply *reply = NULL;
-	_cleanup_(freep) const char **words = NULL;
-	size_t n;
+	struct job_call call;
 	int r;
 
-	check(exchange->n_verdicts <= JOB_BATCH && exchange->fetch <= JOB_BATCH);
-	words = allocate_array(JOB_KEYS + 4 + 4 * exchange->n_verdicts, sizeof(*words));
-	n = write_exchange(shard, arena, exchange, words);
-	r = redis_eval(queue->redis, JOB_TIMEOUT, &exchange_script, JOB_KEYS, n, words, NULL, &reply);
+	check(exchange->n_verdicts <= JOB_BATCH && exchange->n_reports <= JOB_BATCH && exchange->fetch <= JOB_BATCH);
+	job_call_init(&call, arena, exchange->shard, JOB_KEYS,
+		      1 + 16 + 6 * exchange->n_verdicts + 3 * exchange->n_reports);
+	if (exchange->owner)
+		job_call_taken(&call, exchange->shard, exchange->owner);
+	write_exchange(&call, exchange);
+	r = job_call_run(&call, queue->redis, "exchange", &reply);
 	if (r < 0)
 		return r;
-	return read_exchange(reply, shard->queue, arena, ret_result);
+	return read_exchange(reply, exchange->shard->queue->name, arena, ret_result);
 }
 
-/* One call of renew.lua, for at most JOB_BATCH members. */
-static int renew(struct job_queue *queue, const struct job_shard *shard, prong_duration lease,
-		 char (*members)[JOB_MEMBER_SIZE], size_t count, bool ret_lost[])
+int job_queue_held(struct job_queue *queue, const struct job_shard *shard, const char *owner, struct arena *arena,
+		   struct job_verdict **ret_held, size_t *ret_count)
 {
 	_cleanup_(reply_freep) redisReply *reply = NULL;
-	const char *words[JOB_BATCH + 2];
-	char lease_text[24];
+	struct job_verdict *held;
+	struct job_call call;
 	int r;
 
-	snprintf(lease_text, sizeof(lease_text), "%" PRId64, lease);
-	words[0] = shard->keys[JOB_KEY_INFLIGHT];
-	words[1] = lease_text;
-	for (size_t i = 0; i < count; i++) {
-		words[2 + i] = members[i];
-		ret_lost[i] = false;
-	}
-	r = redis_eval(queue->redis, JOB_TIMEOUT, &renew_script, 1, count + 2, words, NULL, &reply);
+	job_call_init(&call, arena, shard, JOB_KEYS, 1);
+	job_call_taken(&call, shard, owner);
+	r = job_call_run(&call, queue->redis, "held", &reply);
 	if (r < 0)
 		return r;
-	if (reply->type != REDIS_REPLY_ARRAY)
+	if (!reply_is_list(reply, 2))
 		return -EIO;
-	for (size_t i = 0; i < reply->elements; i++) {
-		long long index = reply->element[i]->integer;
-
-		if (index < 1 || index > (long long)count)
-			return -EIO;
-		ret_lost[index - 1] = true;
+	held = arena_alloc(arena, reply->elements / 2 * sizeof(*held));
+	for (size_t i = 0; i < reply->elements / 2; i++) {
+		snprintf(held[i].id, sizeof(held[i].id), "%s", reply->element[2 * i]->str);
+		held[i].attempt = atoi(reply->element[2 * i + 1]->str);
 	}
+	*ret_held = held;
+	*ret_count = reply->elements / 2;
 	return 0;
 }
 
-int job_queue_renew(struct job_queue *queue, const char *name, uint64_t owner, prong_duration lease,
-		    const struct delivery *const deliveries[], size_t count, bool ret_lost[])
+int job_queue_wait(struct redis *blocking, const struct job_shard *const shards[], size_t count, prong_duration timeout,
+		   size_t *ret_shard)
 {
-	_cleanup_(freep) char(*members)[JOB_MEMBER_SIZE] = allocate_array(count, JOB_MEMBER_SIZE);
-	const struct job_shard *shard = job_shard_of(queue, name);
+	_cleanup_(reply_freep) redisReply *reply = NULL;
+	_cleanup_(freep) const char **words = allocate_array(count + 2, sizeof(*words));
+	_cleanup_(freep) char *seconds = format_text("%.3f", (double)timeout / 1e6);
+	int r;
 
+	words[0] = "BRPOP";
 	for (size_t i = 0; i < count; i++)
-		job_member_format(deliveries[i]->id, deliveries[i]->attempt, owner, members[i]);
-	for (size_t i = 0; i < count; i += JOB_BATCH) {
-		size_t part = count - i < JOB_BATCH ? count - i : JOB_BATCH;
-		int r = renew(queue, shard, lease ? lease : JOB_LEASE, members + i, part, ret_lost + i);
-
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-int job_queue_owned(struct job_queue *queue, const char *name, uint64_t owner, struct arena *arena,
-		    struct job_verdict **ret_owned, size_t *ret_count)
-{
-	const struct job_shard *shard = job_shard_of(queue, name);
-	_cleanup_(reply_freep) redisReply *reply = NULL;
-	const char *words[] = { shard->keys[JOB_KEY_INFLIGHT], arena_format(arena, JOB_OWNER_FORMAT, owner) };
-	struct job_verdict *owned;
-	int r;
-
-	r = redis_eval(queue->redis, JOB_TIMEOUT, &owned_script, 1, ARRAY_SIZE(words), words, NULL, &reply);
+		words[1 + i] = shards[i]->keys[JOB_KEY_WAKE];
+	words[1 + count] = seconds;
+	r = redis_command(blocking, timeout + PRONG_SECONDS(1), count + 2, words, NULL, &reply);
 	if (r < 0)
 		return r;
-	if (reply->type != REDIS_REPLY_ARRAY)
+	if (reply->type == REDIS_REPLY_NIL)
+		return -ETIMEDOUT;
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !reply->element[0]->str)
 		return -EIO;
-	owned = arena_alloc(arena, reply->elements * sizeof(*owned));
-	for (size_t i = 0; i < reply->elements; i++) {
-		r = job_member_parse(reply->element[i]->str, &owned[i]);
+	for (size_t i = 0; i < count; i++)
+		if (string_equal(words[1 + i], reply->element[0]->str)) {
+			*ret_shard = i;
+			return 0;
+		}
+	return -EIO;
+}
+
+/* ---- the dead, and those who leave ---- */
+
+static void add_buried(struct job_reclaimed *reclaimed, const struct job_buried *buried, size_t count,
+		       struct arena *arena)
+{
+	struct job_buried *all = arena_alloc(arena, (reclaimed->n_buried + count) * sizeof(*all));
+
+	if (reclaimed->n_buried)
+		memcpy(all, reclaimed->buried, reclaimed->n_buried * sizeof(*all));
+	if (count)
+		memcpy(all + reclaimed->n_buried, buried, count * sizeof(*all));
+	reclaimed->buried = all;
+	reclaimed->n_buried += count;
+}
+
+/* In as many calls as it takes. Adds to `reclaimed`. */
+static int reclaim(struct job_queue *queue, const struct job_shard *shard, const char *owner, const char *mode,
+		   const char *culprit, struct arena *arena, struct job_reclaimed *reclaimed)
+{
+	int64_t left;
+
+	do {
+		_cleanup_(reply_freep) redisReply *reply = NULL;
+		struct job_buried *buried;
+		struct job_call call;
+		size_t count;
+		int r;
+
+		job_call_init(&call, arena, shard, JOB_KEYS, 1 + 8 + 3);
+		job_call_taken(&call, shard, owner);
+		job_call_limits(&call, shard);
+		job_call_text(&call, owner);
+		job_call_text(&call, mode);
+		job_call_text(&call, culprit);
+		r = job_call_run(&call, queue->redis, "reclaim", &reply);
 		if (r < 0)
 			return r;
-	}
-	*ret_owned = owned;
-	*ret_count = reply->elements;
+		if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 || !reply_is_list(reply->element[2], 4))
+			return -EIO;
+		reclaimed->returned += (size_t)reply_integer(reply->element[0]);
+		left = reply_integer(reply->element[1]);
+		buried = read_buried(reply->element[2], arena, &count);
+		add_buried(reclaimed, buried, count, arena);
+	} while (left > 0);
 	return 0;
 }
 
-/* Ends the leases, and has an exchange take back what outlived them: the one place where that is done. */
-static int reclaim(struct job_queue *queue, const char *name, uint64_t owner, struct arena *arena, size_t *ret_count)
+int job_queue_reclaim(struct job_queue *queue, const struct job_shard *shard, const char *owner, struct arena *arena,
+		      struct job_reclaimed *ret_reclaimed)
 {
-	const struct job_shard *shard = job_shard_of(queue, name);
-	struct job_exchange_result result = { 0 };
-	struct job_verdict *owned;
-	size_t count, reclaimed = 0;
-	int r;
+	struct job_reclaimed reclaimed = { 0 };
+	int r = reclaim(queue, shard, owner, "lost", "", arena, &reclaimed);
 
-	r = job_queue_owned(queue, name, owner, arena, &owned, &count);
-	for (size_t i = 0; r == 0 && i < count; i += JOB_BATCH) {
-		size_t part = count - i < JOB_BATCH ? count - i : JOB_BATCH;
-		char(*members)[JOB_MEMBER_SIZE] = arena_alloc(arena, part * JOB_MEMBER_SIZE);
-		bool *lost = arena_alloc(arena, part * sizeof(*lost));
-
-		for (size_t k = 0; k < part; k++)
-			job_member_format(owned[i + k].id, owned[i + k].attempt, owner, members[k]);
-		r = renew(queue, shard, 0, members, part, lost);
-		for (size_t k = 0; r == 0 && k < part; k++)
-			reclaimed += !lost[k];
-		if (r == 0)
-			r = job_queue_exchange(queue, arena, &(struct job_exchange){ .queue = name, .owner = owner },
-					       &result);
-	}
 	if (r < 0)
 		return r;
-	*ret_count = reclaimed;
+	*ret_reclaimed = reclaimed;
 	return 0;
 }
 
-int job_queue_reclaim(struct job_queue *queue, const char *name, uint64_t owner, size_t *ret_count)
+int job_queue_leave(struct job_queue *queue, const struct job_shard *shard, const char *owner)
 {
+	_cleanup_(reply_freep) redisReply *reply = NULL;
+	struct job_call call;
 	struct arena arena;
 	int r;
 
 	arena_init(&arena);
-	r = reclaim(queue, name, owner, &arena, ret_count);
+	job_call_init(&call, &arena, shard, JOB_KEYS, 2);
+	job_call_taken(&call, shard, owner);
+	job_call_text(&call, owner);
+	r = job_call_run(&call, queue->redis, "leave", &reply);
 	arena_reset(&arena);
 	return r;
+}
+
+/* Who is registered with one shard: by three in the reply, behind the server's time. */
+static int call_owners(struct job_queue *queue, const struct job_shard *shard, struct arena *arena,
+		       redisReply **ret_reply)
+{
+	struct job_call call;
+	int r;
+
+	job_call_init(&call, arena, shard, JOB_KEYS, 0);
+	r = job_call_run(&call, queue->redis, "owners", ret_reply);
+	if (r < 0)
+		return r;
+	return reply_is_list(*ret_reply, 1) && (*ret_reply)->elements % 3 == 1 ? 0 : -EIO;
+}
+
+static int reclaim_owners(struct job_queue *queue, const struct job_shard *shard, uint64_t incarnation,
+			  const char *culprit, struct arena *arena, struct job_reclaimed *reclaimed)
+{
+	_cleanup_(reply_freep) redisReply *owners = NULL;
+	char prefix[JOB_OWNER_SIZE];
+	int r;
+
+	snprintf(prefix, sizeof(prefix), "%016" PRIx64 "-", incarnation);
+	r = call_owners(queue, shard, arena, &owners);
+	for (size_t i = 1; r == 0 && i < owners->elements; i += 3)
+		if (strncmp(owners->element[i]->str, prefix, strlen(prefix)) == 0)
+			r = reclaim(queue, shard, owners->element[i]->str, "died", culprit, arena, reclaimed);
+	return r;
+}
+
+int job_queue_reclaim_process(struct job_queue *queue, const char *name, uint64_t incarnation, prong_uuid culprit,
+			      struct arena *arena, struct job_reclaimed *ret_reclaimed)
+{
+	struct job_reclaimed reclaimed = { 0 };
+	char culprit_text[PRONG_UUID_TEXT_SIZE];
+	size_t n_shards;
+	const struct job_shard *shards = job_queue_shards(queue, name, &n_shards);
+	int r = 0;
+
+	prong_uuid_format(culprit, culprit_text);
+	for (size_t i = 0; i < n_shards && r == 0; i++)
+		r = reclaim_owners(queue, &shards[i], incarnation, culprit_text, arena, &reclaimed);
+	if (r < 0)
+		return r;
+	*ret_reclaimed = reclaimed;
+	return 0;
+}
+
+static int count_held(struct job_queue *queue, const struct job_shard *shard, const char *owner, struct arena *arena,
+		      size_t *ret_count)
+{
+	_cleanup_(reply_freep) redisReply *reply = NULL;
+	int r = redis_commandf(queue->redis, JOB_TIMEOUT, &reply, "HLEN %s",
+			       arena_format(arena, "%staken:%s", shard->prefix, owner));
+
+	if (r == 0)
+		*ret_count = (size_t)reply->integer;
+	return r;
+}
+
+int job_queue_owners(struct job_queue *queue, const char *name, struct arena *arena, struct job_owner **ret_owners,
+		     size_t *ret_count)
+{
+	size_t n_shards, count = 0;
+	const struct job_shard *shards = job_queue_shards(queue, name, &n_shards);
+	struct job_owner *owners = NULL;
+
+	for (size_t shard = 0; shard < n_shards; shard++) {
+		_cleanup_(reply_freep) redisReply *reply = NULL;
+		struct job_owner *more;
+		int r = call_owners(queue, &shards[shard], arena, &reply);
+
+		if (r < 0)
+			return r;
+		more = arena_alloc(arena, (count + reply->elements / 3) * sizeof(*more));
+		if (count)
+			memcpy(more, owners, count * sizeof(*more));
+		owners = more;
+		for (size_t i = 1; i < reply->elements; i += 3) {
+			struct job_owner *owner = &owners[count++];
+
+			owner->shard = &shards[shard];
+			snprintf(owner->name, sizeof(owner->name), "%s", reply->element[i]->str);
+			owner->incarnation = strtoull(owner->name, NULL, 16);
+			owner->lease = reply_integer(reply->element[i + 1]) - reply_integer(reply->element[0]);
+			owner->identity = arena_strdup(arena, reply->element[i + 2]->str);
+			r = count_held(queue, &shards[shard], owner->name, arena, &owner->running);
+			if (r < 0)
+				return r;
+		}
+	}
+	*ret_owners = owners;
+	*ret_count = count;
+	return 0;
 }

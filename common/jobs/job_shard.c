@@ -1,112 +1,117 @@
-#include "common/jobs/job_shard.h"
-
-#include <json-c/json.h>
+/* Queues and their shards, and which shard a job belongs to. */
+#include <inttypes.h>
 #include <stdio.h>
 
-#include "common/json.h"
+#include "common/jobs/job_queue.h"
 
-char *job_key(const char *queue, enum job_key key)
+#define SHARD_BITS 6 /* of an id's last byte */
+
+static char *make_key(const struct job_shard *shard, enum job_key key)
 {
 	static const char *const names[] = {
-		[JOB_KEY_BODY] = "body",	 [JOB_KEY_READY] = "ready:0",	  [JOB_KEY_DELAYED] = "delayed",
-		[JOB_KEY_INFLIGHT] = "inflight", [JOB_KEY_ATTEMPTS] = "attempts", [JOB_KEY_ERROR] = "error",
-		[JOB_KEY_DEAD] = "dead",	 [JOB_KEY_WAKE] = "wake",
+		[JOB_KEY_BODY] = "body",       [JOB_KEY_READY] = "ready",   [JOB_KEY_WAKE] = "wake",
+		[JOB_KEY_META] = "meta",       [JOB_KEY_RECENT] = "recent", [JOB_KEY_DELAYED] = "delayed",
+		[JOB_KEY_RANKED] = "ranked",   [JOB_KEY_KEYED] = "keyed",   [JOB_KEY_TURNS] = "turns",
+		[JOB_KEY_KEYS] = "keys",       [JOB_KEY_UNIQUE] = "unique", [JOB_KEY_TIMERS] = "timers",
+		[JOB_KEY_STATE] = "state",     [JOB_KEY_DEAD] = "dead",	    [JOB_KEY_KEPT] = "kept",
+		[JOB_KEY_CANCELS] = "cancels", [JOB_KEY_OWNERS] = "owners", [JOB_KEY_IDENTITIES] = "identities",
 	};
 
-	return format_text("prong:{%s#0}:%s", queue, names[key]);
+	return format_text("%s%s", shard->prefix, names[key]);
 }
 
-const struct job_shard *job_shard_of(const struct job_queue *queue, const char *name)
+static void shard_init(struct job_shard *shard, const struct prong_queue *queue, size_t queue_index, int number)
 {
-	for (size_t i = 0; i < queue->n_shards; i++)
-		if (string_equal(queue->shards[i].queue, name))
-			return &queue->shards[i];
-	panic("there is no queue %s", name);
+	*shard = (struct job_shard){ .queue = queue, .queue_index = queue_index, .number = number };
+	shard->prefix = format_text("prong:{%s#%d}:", queue->name, number);
+	for (enum job_key key = 0; key < JOB_KEYS; key++)
+		shard->keys[key] = make_key(shard, key);
 }
 
-void job_member_format(const char *id, int attempt, uint64_t owner, char member[JOB_MEMBER_SIZE])
+struct job_queue *job_queue_new(struct loop *loop, struct redis *redis, const struct registry *registry)
 {
-	snprintf(member, JOB_MEMBER_SIZE, "%s#%d#" JOB_OWNER_FORMAT, id, attempt, owner);
+	struct job_queue *queue = allocate(sizeof(*queue));
+
+	queue->loop = loop;
+	queue->redis = redis;
+	queue->registry = registry;
+	queue->first_shard = allocate_array(registry->n_queues + 1, sizeof(*queue->first_shard));
+	for (size_t i = 0; i < registry->n_queues; i++) {
+		queue->first_shard[i] = queue->n_shards;
+		queue->n_shards += (size_t)registry->queues[i].shards;
+	}
+	queue->first_shard[registry->n_queues] = queue->n_shards;
+	queue->shards = allocate_array(queue->n_shards, sizeof(*queue->shards));
+	for (size_t i = 0; i < registry->n_queues; i++)
+		for (int number = 0; number < registry->queues[i].shards; number++)
+			shard_init(&queue->shards[queue->first_shard[i] + (size_t)number], &registry->queues[i], i,
+				   number);
+	return queue;
 }
 
-int job_member_parse(const char *member, struct job_verdict *ret_verdict)
+struct job_queue *job_queue_free(struct job_queue *queue)
 {
-	const char *mark = strchr(member, '#');
-	prong_uuid id;
-
-	if (!mark || mark - member != PRONG_UUID_TEXT_SIZE - 1)
-		return -EIO;
-	memcpy(ret_verdict->id, member, PRONG_UUID_TEXT_SIZE - 1);
-	ret_verdict->id[PRONG_UUID_TEXT_SIZE - 1] = '\0';
-	ret_verdict->attempt = atoi(mark + 1);
-	return prong_uuid_parse(ret_verdict->id, &id) < 0 ? -EIO : 0;
-}
-
-/* Takes one line off the text; NULL when there is none. */
-static const char *take_line(const char **text, size_t *size, size_t *ret_length)
-{
-	const char *line = *text, *end = memchr(line, '\n', *size);
-
-	if (!end)
+	if (!queue)
 		return NULL;
-	*ret_length = (size_t)(end - line);
-	*text = end + 1;
-	*size -= *ret_length + 1;
-	return line;
-}
-
-static const char *header_text(struct json_object *header, const char *key, struct arena *arena)
-{
-	struct json_object *value;
-
-	if (!json_object_object_get_ex(header, key, &value) || !json_object_is_type(value, json_type_string))
-		return "";
-	return arena_strdup(arena, json_object_get_string(value));
-}
-
-static int64_t header_integer(struct json_object *header, const char *key)
-{
-	struct json_object *value;
-
-	return json_object_object_get_ex(header, key, &value) ? json_object_get_int64(value) : 0;
-}
-
-void job_record_parse(const char *text, size_t size, struct arena *arena, struct job_record *ret_record)
-{
-	_cleanup_(json_object_putp) struct json_object *header = NULL;
-	struct job_record record = { .name = "", .request_id = "" };
-	size_t length = 0;
-	const char *line = take_line(&text, &size, &length), *detail;
-
-	if (line) {
-		record.enqueued_at.us = strtoll(line, NULL, 10);
-		line = take_line(&text, &size, &length);
+	for (size_t i = 0; i < queue->n_shards; i++) {
+		check(!queue->shards[i].batch);
+		for (enum job_key key = 0; key < JOB_KEYS; key++)
+			free(queue->shards[i].keys[key]);
+		free(queue->shards[i].prefix);
 	}
-	if (line && json_parse(line, length, arena, &header, &detail) == 0 &&
-	    json_object_is_type(header, json_type_object)) {
-		record.name = header_text(header, "name", arena);
-		record.request_id = header_text(header, "request_id", arena);
-		record.max_attempts = (int)header_integer(header, "max_attempts");
-		record.timeout = header_integer(header, "timeout");
-		record.payload = size ? arena_strndup(arena, text, size) : NULL;
-		record.payload_size = size;
-	}
-	*ret_record = record;
+	free(queue->shards);
+	free(queue->first_shard);
+	free(queue);
+	return NULL;
 }
 
-void job_record_write(const struct prong_job *job, const char *payload, size_t payload_size, const char *request_id,
-		      struct buffer *out)
+struct job_shard *job_queue_shards(const struct job_queue *queue, const char *name, size_t *ret_count)
 {
-	buffer_add_literal(out, "{\"name\":");
-	buffer_add_json_string(out, job->name, strlen(job->name));
-	buffer_add_literal(out, ",\"max_attempts\":");
-	buffer_add_integer(out, job_max_attempts(job));
-	buffer_add_literal(out, ",\"timeout\":");
-	buffer_add_integer(out, job_timeout(job));
-	if (request_id && request_id[0]) {
-		buffer_add_literal(out, ",\"request_id\":");
-		buffer_add_json_string(out, request_id, strlen(request_id));
-	}
-	buffer_add_literal(out, "}\n");
-	buffer_add(out, payload, payload_size);
+	const struct prong_queue *rules = registry_queue(queue->registry, name);
+	size_t index;
+
+	if (!rules)
+		panic("there is no queue %s", name);
+	index = (size_t)(rules - queue->registry->queues);
+	*ret_count = (size_t)rules->shards;
+	return &queue->shards[queue->first_shard[index]];
+}
+
+struct job_shard *job_shard_of_id(const struct job_queue *queue, const char *queue_name, const char *id)
+{
+	size_t count;
+	struct job_shard *shards = job_queue_shards(queue, queue_name, &count);
+	prong_uuid uuid;
+
+	if (prong_uuid_parse(id, &uuid) < 0)
+		return &shards[0];
+	return &shards[(uuid.bytes[15] & ((1 << SHARD_BITS) - 1)) % count];
+}
+
+/* FNV-1a: the same shard for the same text in every process. */
+static uint32_t hash_text(const char *text)
+{
+	uint32_t hash = 2166136261;
+
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * 16777619;
+	return hash;
+}
+
+prong_uuid job_id_make(const struct job_queue *queue, const struct prong_job *job,
+		       const struct prong_enqueue_options *options)
+{
+	const char *text = options->unique ? options->unique : options->key;
+	prong_uuid id = prong_uuid_make();
+	size_t count, shard;
+
+	job_queue_shards(queue, job_queue_name(job), &count);
+	shard = (text ? hash_text(text) : id.bytes[15]) % count;
+	id.bytes[15] = (unsigned char)((id.bytes[15] & ~((1 << SHARD_BITS) - 1)) | shard);
+	return id;
+}
+
+void job_owner_format(uint64_t incarnation, unsigned number, char owner[JOB_OWNER_SIZE])
+{
+	snprintf(owner, JOB_OWNER_SIZE, "%016" PRIx64 "-%u", incarnation, number);
 }

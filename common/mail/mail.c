@@ -38,5 +38,5 @@ int prong_send_mail(struct prong_ctx *ctx, const struct prong_mail *mail)
 	mistake = mail_mistake(&record);
 	if (mistake)
 		return prong_fail(ctx, 422, "invalid_mail", "%s", mistake);
-	return prong_job_enqueue(ctx, job, &record, sizeof(record));
+	return prong_job_enqueue(ctx, job, &record, sizeof(record), &(const struct prong_enqueue_options){ 0 });
 }

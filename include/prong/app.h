@@ -20,6 +20,8 @@ struct prong_module {
 	const char *name; /* also the name of its migrations' sequence */
 	const struct prong_route *routes;
 	const struct prong_job *const *jobs;
+	const struct prong_queue *const *queues;
+	const struct prong_schedule *const *schedules;
 	const struct prong_migration *migrations;
 };
 
@@ -31,11 +33,15 @@ struct prong_app {
 	const char *version;
 	const struct prong_route *routes;
 	const struct prong_job *const *jobs;
+	const struct prong_queue *const *queues;
+	const struct prong_schedule *const *schedules;
 	const struct prong_module *const *modules;
 	/* Its migrations are the files of the folder MIGRATIONS_DIR (default: migrations). */
 };
 
 #define PRONG_JOBS(...) ((const struct prong_job *const[]){ __VA_ARGS__, NULL })
+#define PRONG_QUEUES(...) ((const struct prong_queue *const[]){ __VA_ARGS__, NULL })
+#define PRONG_SCHEDULES(...) ((const struct prong_schedule *const[]){ __VA_ARGS__, NULL })
 #define PRONG_MODULES(...) ((const struct prong_module *const[]){ __VA_ARGS__, NULL })
 
 /*

@@ -45,7 +45,7 @@ static int list_state(struct prong_ctx *ctx, struct listing *listing, const char
 
 	if (listing->left == 0)
 		return 0;
-	r = job_queue_list(ctx->runtime->jobs, queue, state, listing->left, &ctx->arena, &jobs, &count);
+	r = job_queue_list(ctx->runtime->jobs, queue, state, 0, listing->left, &ctx->arena, &jobs, &count);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < count; i++)
@@ -61,11 +61,11 @@ static int list_queues(struct prong_ctx *ctx, void *argument)
 	int r = 0;
 
 	for (size_t i = 0; i < registry->n_queues; i++) {
-		if (listing->queue && !string_equal(listing->queue, registry->queues[i]))
+		if (listing->queue && !string_equal(listing->queue, registry->queues[i].name))
 			continue;
 		for (int state = 0; state < JOB_STATES && r == 0; state++)
 			if (listing->state < 0 || listing->state == state)
-				r = list_state(ctx, listing, registry->queues[i], (enum job_state)state);
+				r = list_state(ctx, listing, registry->queues[i].name, (enum job_state)state);
 	}
 	return r;
 }
@@ -95,9 +95,9 @@ static int find_queue(const struct invocation *invocation, const char *name)
 	int status;
 
 	for (size_t i = 0; i < invocation->registry->n_queues; i++) {
-		if (string_equal(invocation->registry->queues[i], name))
+		if (string_equal(invocation->registry->queues[i].name, name))
 			return STATUS_OK;
-		buffer_add_format(&known, "%s%s", i ? ", " : "", invocation->registry->queues[i]);
+		buffer_add_format(&known, "%s%s", i ? ", " : "", invocation->registry->queues[i].name);
 	}
 	status = usage_error(invocation, "there is no queue %s; the queues are %s", name, buffer_text(&known));
 	buffer_free(&known);
@@ -111,7 +111,7 @@ static int parse_state(const struct invocation *invocation, const char *text, in
 			*ret_state = state;
 			return STATUS_OK;
 		}
-	return usage_error(invocation, "--state is ready, delayed, inflight or dead, not %s", text);
+	return usage_error(invocation, "--state is ready, delayed, running or dead, not %s", text);
 }
 
 static int run_ls(struct invocation *invocation, const char *queue, const char *state, int64_t limit, bool json)
@@ -164,11 +164,11 @@ const struct command command_jobs = {
 	.help = "Lists by queue and state, in the order they will run; the dead latest first.\n"
 		"\n"
 		"  --queue  only of this queue\n"
-		"  --state  only ready, delayed (retries), inflight (running) or dead\n"
+		"  --state  only ready, delayed, running or dead\n"
 		"  --limit  at most that many, 50 by default\n"
 		"  --json   as a JSON array of objects\n"
 		"\n"
-		"The column `at` is when a delayed job is due, when a running one's lease ends, when a dead one was "
+		"The column `at` is when a delayed job is due, when a dead one was "
 		"buried.\n",
 	.run = run,
 };

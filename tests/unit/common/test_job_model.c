@@ -1,7 +1,7 @@
 /*
- * The scripts against their invariants: random operations of several owners, valid and stale, on a small queue. After
- * each, the keys themselves are read: a live id is in exactly one place and has a body, nothing else has anything, and
- * every job ends. PRONG_TEST_SEED repeats a run.
+ * The engine against its invariants: random operations of producers, several owners valid and stale, and people, on a
+ * small queue with every rule. After each the checker reads all keys (job_queue_fsck()): a live id is in exactly one
+ * place, nothing else has anything, every counter counts. At last every job ends. PRONG_TEST_SEED repeats a run.
  */
 #include <stdio.h>
 
@@ -11,32 +11,39 @@
 #include "tests/unit/test.h"
 
 #define OWNERS 3
+#define KEYS 4
 #define STEPS 3000
 #define MAX_ATTEMPTS 6
-#define TIMEOUT PRONG_SECONDS(5)
+#define MAX_CRASHES 3
+#define MAX_DEAD 15
 
 static int nothing(struct prong_ctx *ctx)
 {
 	(void)ctx;
 	return 0;
 }
-PRONG_JOB(nothing, .queue = "model", .max_attempts = MAX_ATTEMPTS);
+PRONG_JOB(nothing, .queue = "model", .max_attempts = MAX_ATTEMPTS, .max_crashes = MAX_CRASHES);
 
 struct held {
 	struct job_verdict verdict;
-	uint64_t owner;
+	size_t owner;
+	unsigned name; /* that the owner had */
 };
 
 struct model {
 	struct loop *loop;
 	struct redis *redis;
 	struct job_queue *queue;
+	struct job_shard *shard;
 	struct arena arena;
 	uint64_t seed, state;
-	struct held held[1000]; /* the latest deliveries: stale ones are tried again on purpose */
-	size_t n_held;
-	size_t added, finished;
-	bool broken;
+	unsigned names[OWNERS]; /* the number behind each owner's incarnation */
+	bool registered[OWNERS];
+	struct held held[500]; /* the latest deliveries: stale ones are tried again on purpose */
+	size_t n_held, delivered;
+	prong_uuid ids[200]; /* the latest jobs, some long gone */
+	size_t n_ids;
+	bool paused, broken;
 };
 
 static size_t roll(struct model *model, size_t below)
@@ -55,89 +62,110 @@ static void fail(struct model *model, const char *what)
 	model->broken = true;
 }
 
-/* ---- the invariants ---- */
-
-static redisReply *read_key(struct model *model, const char *format, const char *key)
+static void check_invariants(struct model *model, const char *after)
 {
-	redisReply *reply = NULL;
+	struct buffer findings = { 0 };
+	int count = job_queue_fsck(model->queue, "model", false, &findings);
 
-	if (redis_commandf(model->redis, TIMEOUT, &reply, format, key) < 0)
-		fail(model, key);
-	return reply;
-}
-
-static bool contains(const redisReply *ids, size_t step, const char *id, size_t length)
-{
-	for (size_t i = 0; i < ids->elements; i += step)
-		if (ids->element[i]->len >= length && strncmp(ids->element[i]->str, id, length) == 0)
-			return true;
-	return false;
-}
-
-static void check_invariants(struct model *model)
-{
-	redisReply *body = read_key(model, "HKEYS %s", "prong:{model#0}:body");
-	redisReply *ready = read_key(model, "LRANGE %s 0 -1", "prong:{model#0}:ready:0");
-	redisReply *delayed = read_key(model, "ZRANGE %s 0 -1", "prong:{model#0}:delayed");
-	redisReply *inflight = read_key(model, "ZRANGE %s 0 -1", "prong:{model#0}:inflight");
-	redisReply *dead = read_key(model, "ZRANGE %s 0 -1", "prong:{model#0}:dead");
-	redisReply *attempts = read_key(model, "HGETALL %s", "prong:{model#0}:attempts");
-	redisReply *error = read_key(model, "HKEYS %s", "prong:{model#0}:error");
-	redisReply *wake = read_key(model, "LLEN %s", "prong:{model#0}:wake");
-
-	for (size_t i = 0; i < body->elements; i++) {
-		const char *id = body->element[i]->str;
-		size_t length = body->element[i]->len;
-		int places = contains(ready, 1, id, length) + contains(delayed, 1, id, length) +
-			     contains(inflight, 1, id, length) + contains(dead, 1, id, length);
-
-		if (places != 1)
-			fail(model, "a live id is not in exactly one place");
+	if (count != 0) {
+		fprintf(stderr, "after %s: %d findings\n%s", after, count, buffer_text(&findings));
+		fail(model, "the checker found something");
 	}
-	if (body->elements != ready->elements + delayed->elements + inflight->elements + dead->elements)
-		fail(model, "something without a body is in a place, or twice in one");
-	if (body->elements + model->finished != model->added)
-		fail(model, "a job was lost or came from nowhere");
-	for (size_t i = 0; i < attempts->elements; i += 2) {
-		if (!contains(body, 1, attempts->element[i]->str, attempts->element[i]->len))
-			fail(model, "attempts of a job that is gone");
-		if (atoi(attempts->element[i + 1]->str) < 0 || atoi(attempts->element[i + 1]->str) > MAX_ATTEMPTS)
-			fail(model, "an impossible number of attempts");
-	}
-	for (size_t i = 0; i < error->elements; i++)
-		if (!contains(body, 1, error->element[i]->str, error->element[i]->len))
-			fail(model, "an error of a job that is gone");
-	if (wake->integer > 1 || (ready->elements > 0 && wake->integer == 0))
-		fail(model, "jobs are ready, and there is not one token");
-	redisReply *all[] = { body, ready, delayed, inflight, dead, attempts, error, wake };
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-		freeReplyObject(all[i]);
+	buffer_free(&findings);
 }
 
-/* ---- the operations ---- */
+/* ---- producers ---- */
+
+static const char *some_key(struct model *model, const char *kind)
+{
+	return arena_format(&model->arena, "%s%zu", kind, roll(model, KEYS));
+}
+
+static struct prong_enqueue_options some_options(struct model *model)
+{
+	static const prong_duration times[] = { 1, 300, 5000, PRONG_SECONDS(1000) };
+	struct prong_enqueue_options options = { 0 };
+
+	if (roll(model, 3) == 0)
+		options.key = some_key(model, "key");
+	if (roll(model, 4) == 0)
+		options.priority = (int)roll(model, 5) - 2;
+	if (roll(model, 6) == 0)
+		options.expires = times[roll(model, ARRAY_SIZE(times))];
+	if (roll(model, 4) == 0) {
+		options.unique = some_key(model, "unique");
+		options.unique_until = roll(model, 2) ? PRONG_UNTIL_STARTED : PRONG_UNTIL_FINISHED;
+		if (roll(model, 3) == 0)
+			options.throttle = times[roll(model, ARRAY_SIZE(times))];
+		else if (roll(model, 2) == 0)
+			options.debounce = times[roll(model, ARRAY_SIZE(times))];
+	}
+	if (roll(model, 5) == 0 && !options.debounce)
+		options.delay = times[roll(model, ARRAY_SIZE(times))];
+	return options;
+}
 
 static void do_add(struct model *model)
 {
-	prong_uuid id = prong_uuid_make();
-	bool duplicate = false;
+	struct job_draft drafts[8];
+	struct job_added added[8];
+	size_t count = 1 + roll(model, ARRAY_SIZE(drafts));
 
-	for (size_t times = 1 + roll(model, 2); times > 0; times--)
-		if (job_queue_add(model->queue, &nothing_job, id, "{}", 2, "", &duplicate) < 0)
-			fail(model, "add");
-	model->added++;
+	for (size_t i = 0; i < count; i++) {
+		drafts[i] = (struct job_draft){ .job = &nothing_job, .payload = "{}", .payload_size = 2 };
+		drafts[i].options = some_options(model);
+		drafts[i].id = job_id_make(model->queue, &nothing_job, &drafts[i].options);
+		model->ids[model->n_ids++ % ARRAY_SIZE(model->ids)] = drafts[i].id;
+	}
+	if (job_queue_add(model->queue, drafts, count, added) < 0)
+		fail(model, "add");
 }
 
-static void remember(struct model *model, const struct job_exchange_result *result, uint64_t owner)
+static const char *some_id(struct model *model)
+{
+	size_t known = model->n_ids < ARRAY_SIZE(model->ids) ? model->n_ids : ARRAY_SIZE(model->ids);
+
+	return known ? prong_uuid_format(model->ids[roll(model, known)],
+					 arena_alloc(&model->arena, PRONG_UUID_TEXT_SIZE))
+		     : "00000000-0000-0000-0000-000000000000";
+}
+
+/* What a relay sends again is there once. */
+static void do_relay(struct model *model)
+{
+	struct job_relayed job = { .record = "\n{\"name\":\"nothing\",\"max_attempts\":6}\n{}" };
+	prong_uuid id = prong_uuid_make();
+
+	prong_uuid_format(id, job.id);
+	job.record_size = strlen(job.record);
+	job.due.us = roll(model, 3) ? 0 : prong_time_now().us + PRONG_MILLISECONDS(1);
+	for (size_t times = 1 + roll(model, 3); times > 0; times--)
+		if (job_queue_relay(model->queue, "model", &job, 1) < 0)
+			fail(model, "relay");
+	model->ids[model->n_ids++ % ARRAY_SIZE(model->ids)] = id;
+}
+
+/* ---- consumers ---- */
+
+static void owner_name(const struct model *model, size_t owner, unsigned name, char text[JOB_OWNER_SIZE])
+{
+	(void)model;
+	job_owner_format(0xa000 + owner, name, text);
+}
+
+static void remember(struct model *model, const struct job_exchange_result *result, size_t owner)
 {
 	for (size_t i = 0; i < result->n_deliveries; i++) {
 		struct held *held = &model->held[model->n_held++ % ARRAY_SIZE(model->held)];
 
-		*held = (struct held){ .owner = owner };
+		*held = (struct held){ .owner = owner, .name = model->names[owner] };
 		memcpy(held->verdict.id, result->deliveries[i].id, sizeof(held->verdict.id));
 		held->verdict.attempt = result->deliveries[i].attempt;
+		held->verdict.plain = result->deliveries[i].plain;
 		if (result->deliveries[i].attempt > MAX_ATTEMPTS)
 			fail(model, "more attempts than allowed");
 	}
+	model->delivered += result->n_deliveries;
 }
 
 /* Mostly one of the newest, which are likely to be still held; NULL when there is none. */
@@ -149,179 +177,297 @@ static const struct held *pick(struct model *model)
 	return seen ? &model->held[(model->n_held - back) % ARRAY_SIZE(model->held)] : NULL;
 }
 
-static enum job_outcome random_outcome(struct model *model, int attempt)
+static struct job_verdict some_verdict(struct model *model, const struct held *held)
 {
-	static const enum job_outcome outcomes[] = { JOB_DONE, JOB_DONE, JOB_DONE, JOB_RETRY, JOB_RETURN, JOB_DEAD };
-	enum job_outcome outcome = outcomes[roll(model, ARRAY_SIZE(outcomes))];
+	static const enum job_outcome outcomes[] = { JOB_DONE,	  JOB_DONE,   JOB_DONE, JOB_RETRY,
+						     JOB_CRASHED, JOB_RETURN, JOB_DEAD, JOB_CANCELLED };
+	static const prong_duration delays[] = { 0, 0, 200, PRONG_SECONDS(1000) };
+	struct job_verdict verdict = held->verdict;
 
-	return outcome == JOB_RETRY && attempt >= MAX_ATTEMPTS ? JOB_DEAD : outcome;
+	verdict.outcome = outcomes[roll(model, ARRAY_SIZE(outcomes))];
+	if (verdict.outcome == JOB_RETRY && verdict.attempt >= MAX_ATTEMPTS)
+		verdict.outcome = JOB_DEAD;
+	verdict.delay = delays[roll(model, ARRAY_SIZE(delays))];
+	if (verdict.outcome == JOB_DONE && roll(model, 4) == 0) {
+		verdict.result = "{\"sum\":1}";
+		verdict.keep_result = roll(model, 2) ? 100 : PRONG_SECONDS(1000);
+	}
+	return verdict;
 }
 
-static size_t count_bodies(struct model *model)
+static bool is_among(const struct job_verdict *verdicts, size_t count, const struct job_verdict *one)
 {
-	redisReply *reply = read_key(model, "HLEN %s", "prong:{model#0}:body");
-	size_t count = (size_t)reply->integer;
+	for (size_t i = 0; i < count; i++)
+		if (string_equal(verdicts[i].id, one->id) && verdicts[i].attempt == one->attempt)
+			return true;
+	return false;
+}
 
-	freeReplyObject(reply);
-	return count;
+static void run_exchange(struct model *model, struct job_exchange *exchange, size_t owner)
+{
+	struct job_exchange_result result;
+	char name[JOB_OWNER_SIZE];
+
+	owner_name(model, owner, model->names[owner], name);
+	exchange->shard = model->shard;
+	exchange->owner = name;
+	exchange->identity = model->registered[owner] ? NULL : "model";
+	if (job_queue_exchange(model->queue, &model->arena, exchange, &result) < 0) {
+		fail(model, "exchange");
+		return;
+	}
+	model->registered[owner] = !result.reclaimed;
+	model->names[owner] += result.reclaimed;
+	if (model->paused && result.n_deliveries)
+		fail(model, "a paused queue was fetched from");
+	remember(model, &result, owner);
 }
 
 static void do_exchange(struct model *model)
 {
-	static const prong_duration leases[] = { 0, 0, 0, 0, 0, 0, -1, 300 };
-	static const prong_duration delays[] = { -1, 0, 200, PRONG_SECONDS(1000) };
+	static const prong_duration leases[] = { 0, 0, 0, 0, 0, 0, 1, 300 };
 	struct job_verdict verdicts[20];
-	struct job_exchange exchange = { .queue = "model",
-					 .owner = 1 + roll(model, OWNERS),
-					 .verdicts = verdicts,
+	struct job_report report = { .text = "{\"done\":1,\"total\":2}" };
+	size_t owner = roll(model, OWNERS), wanted = roll(model, ARRAY_SIZE(verdicts));
+	struct job_exchange exchange = { .verdicts = verdicts,
 					 .fetch = roll(model, 6),
 					 .lease = leases[roll(model, ARRAY_SIZE(leases))] };
-	size_t wanted = roll(model, ARRAY_SIZE(verdicts)), before = count_bodies(model);
-	struct job_exchange_result result;
 
 	for (size_t tries = 0; model->n_held > 0 && tries < wanted; tries++) {
 		const struct held *held = pick(model);
-		struct job_verdict *verdict = &verdicts[exchange.n_verdicts];
+		struct job_verdict verdict = some_verdict(model, held);
 
-		if (held->owner != exchange.owner && roll(model, 4) > 0)
-			continue;
-		*verdict = held->verdict;
-		verdict->outcome = random_outcome(model, verdict->attempt);
-		verdict->delay = delays[roll(model, ARRAY_SIZE(delays))];
-		for (size_t i = 0; i < exchange.n_verdicts; i++) /* one attempt has one verdict */
-			if (string_equal(verdicts[i].id, verdict->id) && verdicts[i].attempt == verdict->attempt)
-				verdict = NULL, i = exchange.n_verdicts;
-		exchange.n_verdicts += verdict != NULL;
+		if ((held->owner == owner || roll(model, 4) == 0) && !is_among(verdicts, exchange.n_verdicts, &verdict))
+			verdicts[exchange.n_verdicts++] = verdict;
 	}
-	if (job_queue_exchange(model->queue, &model->arena, &exchange, &result) < 0) {
-		fail(model, "exchange");
-		return;
+	if (model->n_held > 0 && roll(model, 4) == 0) {
+		const struct held *held = pick(model);
+
+		memcpy(report.id, held->verdict.id, sizeof(report.id));
+		report.attempt = held->verdict.attempt;
+		exchange.reports = &report;
+		exchange.n_reports = 1;
 	}
-	model->finished += before - count_bodies(model);
-	remember(model, &result, exchange.owner);
+	run_exchange(model, &exchange, owner);
 }
 
-static void do_renew(struct model *model)
+static void do_housekeeping(struct model *model)
+{
+	struct job_exchange_result result;
+
+	if (job_queue_exchange(model->queue, &model->arena, &(struct job_exchange){ .shard = model->shard }, &result) <
+	    0)
+		fail(model, "housekeeping");
+	for (size_t i = 0; i < result.n_lapsed; i++) {
+		struct job_reclaimed reclaimed;
+
+		if (job_queue_reclaim(model->queue, model->shard, result.lapsed[i], &model->arena, &reclaimed) < 0)
+			fail(model, "reclaim");
+	}
+}
+
+static void do_die(struct model *model)
 {
 	const struct held *held = pick(model);
-	struct delivery delivery = { 0 };
-	bool lost;
+	struct job_reclaimed reclaimed;
+	size_t owner = roll(model, OWNERS);
+	prong_uuid culprit = { 0 };
 
-	if (!held)
-		return;
-	delivery.attempt = held->verdict.attempt;
-	memcpy(delivery.id, held->verdict.id, sizeof(delivery.id));
-	if (job_queue_renew(model->queue, "model", held->owner, 0, (const struct delivery *const[]){ &delivery }, 1,
-			    &lost) < 0)
-		fail(model, "renew");
+	if (held && held->owner == owner && roll(model, 2))
+		prong_uuid_parse(held->verdict.id, &culprit);
+	if (job_queue_reclaim_process(model->queue, "model", 0xa000 + owner, culprit, &model->arena, &reclaimed) < 0)
+		fail(model, "reclaim_process");
 }
 
-static void do_reclaim(struct model *model)
+static void do_leave(struct model *model)
 {
-	size_t count;
+	size_t owner = roll(model, OWNERS);
+	char name[JOB_OWNER_SIZE];
 
-	if (job_queue_reclaim(model->queue, "model", 1 + roll(model, OWNERS), &count) < 0)
-		fail(model, "reclaim");
+	owner_name(model, owner, model->names[owner], name);
+	if (job_queue_leave(model->queue, model->shard, name) < 0)
+		fail(model, "leave");
 }
 
 /* Consumers' waiting takes the token; whoever took it makes an exchange. */
 static void do_take_token(struct model *model)
 {
-	redisReply *reply = read_key(model, "RPOP %s", "prong:{model#0}:wake");
+	_cleanup_(reply_freep) redisReply *reply = NULL;
 
-	freeReplyObject(reply);
+	redis_commandf(model->redis, PRONG_SECONDS(5), &reply, "RPOP %s", model->shard->keys[JOB_KEY_WAKE]);
 	do_exchange(model);
 }
 
-static void (*const operations[])(struct model *model) = {
-	do_add, do_add, do_exchange, do_exchange, do_exchange, do_renew, do_reclaim, do_take_token,
+/* ---- people ---- */
+
+static void do_cancel(struct model *model)
+{
+	int r = job_queue_cancel(model->queue, "model", some_id(model));
+
+	if (r < 0 && r != -ENOENT)
+		fail(model, "cancel");
+}
+
+static void do_retry(struct model *model)
+{
+	const char *ids[] = { some_id(model), some_id(model), some_id(model) };
+
+	if (job_queue_retry(model->queue, "model", ids, ARRAY_SIZE(ids)) < 0)
+		fail(model, "retry");
+}
+
+static void do_show(struct model *model)
+{
+	struct job_detail detail;
+	int r = job_queue_show(model->queue, "model", some_id(model), &model->arena, &detail);
+
+	if (r < 0 && r != -ENOENT)
+		fail(model, "show");
+}
+
+static void do_list(struct model *model)
+{
+	struct job_listing *listings;
+	struct job_stats stats;
+	size_t count;
+	enum job_state state = (enum job_state)roll(model, JOB_STATES);
+
+	if (job_queue_stats(model->queue, "model", &stats) < 0 ||
+	    job_queue_list(model->queue, "model", state, 0, 1000, &model->arena, &listings, &count) < 0)
+		fail(model, "list");
+	else if (count != stats.states[state] && stats.states[state] <= 1000)
+		fail(model, "as many are listed as are counted");
+}
+
+static void do_pause(struct model *model)
+{
+	model->paused = !model->paused && roll(model, 3) == 0;
+	if (job_queue_pause(model->queue, "model", model->paused) < 0)
+		fail(model, "pause");
+}
+
+static void do_drain(struct model *model)
+{
+	static const enum job_state states[] = { JOB_STATE_READY, JOB_STATE_DELAYED, JOB_STATE_DEAD };
+
+	if (roll(model, 20) == 0 && job_queue_drain(model->queue, "model", states[roll(model, 3)]) < 0)
+		fail(model, "drain");
+}
+
+#define OPERATION(name)          \
+	{                        \
+#name, do_##name \
+	}
+static const struct {
+	const char *name;
+	void (*run)(struct model *model);
+} operations[] = {
+	OPERATION(add),	       OPERATION(add),	    OPERATION(relay), OPERATION(exchange), OPERATION(exchange),
+	OPERATION(exchange),   OPERATION(exchange), OPERATION(die),   OPERATION(leave),	   OPERATION(housekeeping),
+	OPERATION(take_token), OPERATION(cancel),   OPERATION(retry), OPERATION(show),	   OPERATION(list),
+	OPERATION(pause),      OPERATION(drain),
 };
 
-/* Every job that is left runs, is done, or dies; then nothing is left but the dead. */
+/* ---- the end ---- */
+
+/* Every job that is left runs and is done; then only the dead are left. */
 static void finish_all(struct model *model)
 {
-	redisReply *reply;
 	int64_t give_up = monotonic_us() + PRONG_SECONDS(30);
-	struct job_counts counts = { 0 };
+	struct job_stats stats = { 0 };
 
-	for (uint64_t owner = 1; owner <= OWNERS; owner++) {
-		size_t count;
-
-		if (job_queue_reclaim(model->queue, "model", owner, &count) < 0)
-			fail(model, "reclaim");
-	}
-	/* What was put off for long is due now. */
-	reply = read_key(model, "ZRANGE %s 0 -1", "prong:{model#0}:delayed");
-	for (size_t i = 0; i < reply->elements; i++) {
-		redisReply *changed = NULL;
-
-		redis_commandf(model->redis, TIMEOUT, &changed, "ZADD prong:{model#0}:delayed 1 %s",
-			       reply->element[i]->str);
-		reply_freep(&changed);
-	}
-	freeReplyObject(reply);
+	job_queue_pause(model->queue, "model", false);
+	model->paused = false;
+	job_queue_drain(model->queue, "model", JOB_STATE_DELAYED);
 	do {
-		struct job_verdict verdicts[100];
-		struct job_exchange exchange = { .queue = "model", .owner = 99, .verdicts = verdicts, .fetch = 100 };
+		struct job_exchange exchange = { .shard = model->shard, .owner = "00000000000000bb-0", .fetch = 100 };
 		struct job_exchange_result result;
+		struct job_reclaimed reclaimed;
+		struct job_verdict verdicts[100];
 
+		for (size_t owner = 0; owner < OWNERS; owner++)
+			job_queue_reclaim_process(model->queue, "model", 0xa000 + owner, (prong_uuid){ 0 },
+						  &model->arena, &reclaimed);
+		exchange.identity = "last";
 		if (job_queue_exchange(model->queue, &model->arena, &exchange, &result) < 0)
 			fail(model, "exchange");
 		exchange.fetch = 0;
+		exchange.verdicts = verdicts;
 		exchange.n_verdicts = result.n_deliveries;
 		for (size_t i = 0; i < result.n_deliveries; i++) {
-			verdicts[i] = (struct job_verdict){ .attempt = result.deliveries[i].attempt };
+			verdicts[i] = (struct job_verdict){ .attempt = result.deliveries[i].attempt,
+							    .plain = result.deliveries[i].plain };
 			memcpy(verdicts[i].id, result.deliveries[i].id, sizeof(verdicts[i].id));
 		}
 		if (job_queue_exchange(model->queue, &model->arena, &exchange, &result) < 0 || result.refused > 0)
 			fail(model, "a held job's result was refused");
-		model->finished += exchange.n_verdicts;
-		if (job_queue_counts(model->queue, "model", &counts) < 0 || monotonic_us() > give_up)
+		if (job_queue_stats(model->queue, "model", &stats) < 0 || monotonic_us() > give_up)
 			fail(model, "jobs do not end");
-	} while (!model->broken &&
-		 counts.states[JOB_STATE_READY] + counts.states[JOB_STATE_DELAYED] + counts.states[JOB_STATE_INFLIGHT] >
-			 0);
-	check_invariants(model);
+		arena_reset(&model->arena);
+	} while (!model->broken && stats.states[JOB_STATE_READY] + stats.states[JOB_STATE_RUNNING] > 0);
+	if (stats.states[JOB_STATE_DEAD] > MAX_DEAD)
+		fail(model, "more dead are kept than may be");
+	check_invariants(model, "all");
 }
 
 static void run_model(void *argument)
 {
 	struct model *model = argument;
-	redisReply *reply = NULL;
+	_cleanup_(reply_freep) redisReply *reply = NULL;
 
-	if (redis_commandf(model->redis, TIMEOUT, &reply, "FLUSHALL") < 0)
+	if (redis_commandf(model->redis, PRONG_SECONDS(5), &reply, "FLUSHALL") < 0)
 		fail(model, "FLUSHALL");
-	reply_freep(&reply);
 	for (int step = 0; step < STEPS && !model->broken; step++) {
-		operations[roll(model, ARRAY_SIZE(operations))](model);
-		check_invariants(model);
+		size_t operation = roll(model, ARRAY_SIZE(operations));
+
+		operations[operation].run(model);
+		check_invariants(model, operations[operation].name);
 		arena_reset(&model->arena);
 	}
-	finish_all(model);
+	if (!model->broken)
+		finish_all(model);
 	arena_reset(&model->arena);
 	loop_stop(model->loop);
 }
 
-TEST(job_model, keeps_its_invariants)
+static void play(struct prong_queue *queue)
 {
-	static const char *queues[] = { "model" };
 	static const struct prong_job *jobs[] = { &nothing_job };
-	struct registry registry = { .n_queues = 1, .queues = queues, .n_jobs = 1, .jobs = jobs };
+	struct registry registry = { .n_queues = 1, .queues = queue, .n_jobs = 1, .jobs = jobs };
 	const char *given = getenv("PRONG_TEST_SEED");
 	struct model *model = allocate(sizeof(*model));
+	size_t n_shards;
 
 	model->seed = given ? strtoull(given, NULL, 10) : random_u64();
 	model->state = model->seed | 1;
 	model->loop = loop_new(10);
 	model->redis = redis_new(model->loop, server_url(SERVER_REDIS), "model");
-	model->queue = job_queue_new(model->redis, &registry);
+	model->queue = job_queue_new(model->loop, model->redis, &registry);
+	model->shard = job_queue_shards(model->queue, "model", &n_shards);
 	arena_init(&model->arena);
 	CU_ASSERT_FATAL(coroutine_start(model->loop, run_model, model, NULL) == 0);
 	loop_run(model->loop);
 	CU_ASSERT(!model->broken);
-	CU_ASSERT(model->finished > STEPS / 20); /* the run meant something */
+	CU_ASSERT(model->delivered > STEPS / 20); /* the run meant something */
 	job_queue_free(model->queue);
 	redis_free(model->redis);
 	loop_free(model->loop);
 	free(model);
+}
+
+TEST(job_model, keeps_its_invariants)
+{
+	play(&(struct prong_queue){ .name = "model", .shards = 1, .max_dead = MAX_DEAD, .dead_age = PRONG_DAYS(1) });
+}
+
+TEST(job_model, keeps_its_invariants_under_limits)
+{
+	play(&(struct prong_queue){ .name = "model",
+				    .shards = 1,
+				    .concurrency = 8,
+				    .rate = { 100, PRONG_MILLISECONDS(20) },
+				    .key_concurrency = 2,
+				    .key_rate = { 5, PRONG_MILLISECONDS(10) },
+				    .max_dead = MAX_DEAD,
+				    .dead_age = PRONG_MILLISECONDS(50) });
 }

@@ -90,9 +90,9 @@ TEST(registry, gathers_in_order)
 	CU_ASSERT_PTR_EQUAL(registry->jobs[0], &plain);
 	CU_ASSERT_EQUAL(registry->n_modules, 1);
 	CU_ASSERT_EQUAL_FATAL(registry->n_queues, 3);
-	CU_ASSERT_STRING_EQUAL(registry->queues[0], "beta");
-	CU_ASSERT_STRING_EQUAL(registry->queues[1], "default");
-	CU_ASSERT_STRING_EQUAL(registry->queues[2], "search");
+	CU_ASSERT_STRING_EQUAL(registry->queues[0].name, "beta");
+	CU_ASSERT_STRING_EQUAL(registry->queues[1].name, "default");
+	CU_ASSERT_STRING_EQUAL(registry->queues[2].name, "search");
 	CU_ASSERT_PTR_EQUAL(registry_job(registry, "handler"), &handler_job);
 	CU_ASSERT_PTR_NULL(registry_job(registry, "nobody"));
 	CU_ASSERT_EQUAL(job_max_attempts(&handler_job), 3);

@@ -142,6 +142,7 @@ void fixture_open(struct fixture *fixture, const char *const *options)
 		.database_transactions = 1,
 		.database_timeout = PRONG_SECONDS(1),
 		.job_concurrency = 100,
+		.max_payload = 1 << 20,
 		.max_requests = 10,
 		.threads = 2,
 		.drain_timeout = PRONG_SECONDS(20),
@@ -235,7 +236,8 @@ static int enqueue(struct prong_ctx *ctx, void *argument)
 
 	for (int i = 0; i < enqueuing->count && r == 0; i++) {
 		snprintf(ctx->request_id, sizeof(ctx->request_id), "request-%d", enqueuing->work.number);
-		r = prong_job_enqueue(ctx, enqueuing->job, &enqueuing->work, sizeof(enqueuing->work));
+		r = prong_job_enqueue(ctx, enqueuing->job, &enqueuing->work, sizeof(enqueuing->work),
+				      &(const struct prong_enqueue_options){ 0 });
 		enqueuing->work.number++;
 	}
 	return r;
@@ -257,7 +259,7 @@ void fixture_enqueue_many(struct fixture *fixture, const struct prong_job *job, 
 
 struct asking {
 	const char *queue;
-	struct job_counts counts;
+	struct job_stats counts;
 	char *error;
 	int attempts;
 };
@@ -266,7 +268,7 @@ static int ask_counts(struct prong_ctx *ctx, void *argument)
 {
 	struct asking *asking = argument;
 
-	return job_queue_counts(ctx->runtime->jobs, asking->queue, &asking->counts);
+	return job_queue_stats(ctx->runtime->jobs, asking->queue, &asking->counts);
 }
 
 bool fixture_counts_are(struct fixture *fixture, const char *queue, uint64_t ready, uint64_t delayed, uint64_t inflight,
@@ -276,7 +278,7 @@ bool fixture_counts_are(struct fixture *fixture, const char *queue, uint64_t rea
 	const uint64_t *states = asking.counts.states;
 
 	return fixture_run(fixture, ask_counts, &asking) == 0 && states[JOB_STATE_READY] == ready &&
-	       states[JOB_STATE_DELAYED] == delayed && states[JOB_STATE_INFLIGHT] == inflight &&
+	       states[JOB_STATE_DELAYED] == delayed && states[JOB_STATE_RUNNING] == inflight &&
 	       states[JOB_STATE_DEAD] == dead;
 }
 
@@ -287,7 +289,7 @@ static int ask_dead(struct prong_ctx *ctx, void *argument)
 	size_t n;
 	int r;
 
-	r = job_queue_list(ctx->runtime->jobs, asking->queue, JOB_STATE_DEAD, 1, &ctx->arena, &listings, &n);
+	r = job_queue_list(ctx->runtime->jobs, asking->queue, JOB_STATE_DEAD, 0, 1, &ctx->arena, &listings, &n);
 	if (r == 0 && n == 1) {
 		asking->error = duplicate(listings[0].error);
 		asking->attempts = listings[0].attempt;

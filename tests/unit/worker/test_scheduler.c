@@ -8,7 +8,12 @@
 /* A job that failed and is due again soon, and one whose worker is gone. */
 static int leave_behind(struct prong_ctx *ctx, void *argument)
 {
-	struct job_exchange exchange = { .queue = "work", .owner = 42, .fetch = 2, .lease = PRONG_MILLISECONDS(100) };
+	size_t n_shards;
+	struct job_exchange exchange = { .shard = job_queue_shards(ctx->runtime->jobs, "work", &n_shards),
+					 .owner = "000000000000002a-0",
+					 .identity = "gone",
+					 .fetch = 2,
+					 .lease = PRONG_MILLISECONDS(100) };
 	struct job_exchange_result result;
 	struct job_verdict verdict = { .outcome = JOB_RETRY, .delay = PRONG_MILLISECONDS(100), .error = "{}" };
 	int r = job_queue_exchange(ctx->runtime->jobs, &ctx->arena, &exchange, &result);

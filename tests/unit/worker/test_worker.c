@@ -153,9 +153,19 @@ TEST(worker, ends_a_job_at_its_timeout)
 	fixture_close(&fixture);
 }
 
+static int add_raw(struct prong_ctx *ctx, const struct prong_job *job, const char *payload)
+{
+	const struct job_draft draft = {
+		.job = job, .id = prong_uuid_make(), .payload = payload, .payload_size = strlen(payload)
+	};
+	struct job_added added;
+
+	return job_queue_add(ctx->runtime->jobs, &draft, 1, &added);
+}
+
 static int add_foreign(struct prong_ctx *ctx, void *payload)
 {
-	return job_queue_add(ctx->runtime->jobs, &count_job, prong_uuid_make(), payload, strlen(payload), "", NULL);
+	return add_raw(ctx, &count_job, payload);
 }
 
 static int add_of_another_version(struct prong_ctx *ctx, void *max_attempts)
@@ -164,7 +174,7 @@ static int add_of_another_version(struct prong_ctx *ctx, void *max_attempts)
 
 	job.name = "of_another_version";
 	job.max_attempts = *(int *)max_attempts;
-	return job_queue_add(ctx->runtime->jobs, &job, prong_uuid_make(), "{}", 2, "", NULL);
+	return add_raw(ctx, &job, "{}");
 }
 
 TEST(worker, keeps_jobs_of_a_newer_version_for_its_workers)
@@ -242,35 +252,14 @@ TEST(worker, a_killed_workers_jobs_run_again_at_once)
 	fixture_close(&fixture);
 }
 
-TEST(worker, a_job_that_kills_its_workers_is_buried)
-{
-	struct fixture fixture;
-	int attempts = 0;
-	pid_t pid;
-
-	fixture_open(&fixture, NULL);
-	CU_ASSERT(fixture_enqueue(&fixture, &crash_job, 1, 0) == 0);
-	for (int i = 0; i < 2; i++) {
-		pid = fixture_start(&fixture, worker_main, WORKER);
-		CU_ASSERT_EQUAL(fixture_wait(&fixture, pid, WORKER), -SIGKILL);
-	}
-	pid = fixture_start(&fixture, worker_main, WORKER);
-	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 1)));
-	_cleanup_(freep) char *error = fixture_dead_error(&fixture, "work", &attempts);
-	CU_ASSERT_EQUAL(attempts, 2);
-	CU_ASSERT(error && strstr(error, "worker_lost"));
-	CU_ASSERT_EQUAL(atomic_load(&effects->started), 2);
-	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
-	fixture_close(&fixture);
-}
-
 static int reclaim_first(struct prong_ctx *ctx, void *argument)
 {
 	struct fixture *fixture = argument;
-	size_t count = 0;
-	int r = job_queue_reclaim(ctx->runtime->jobs, "work", fixture->scoreboard->slots[WORKER].incarnation, &count);
+	struct job_reclaimed reclaimed;
+	int r = job_queue_reclaim_process(ctx->runtime->jobs, "work", fixture->scoreboard->slots[WORKER].incarnation,
+					  (prong_uuid){ 0 }, &ctx->arena, &reclaimed);
 
-	return r < 0 ? r : (int)count;
+	return r < 0 ? r : (int)reclaimed.returned;
 }
 
 TEST(worker, a_result_that_comes_too_late_is_refused)
