@@ -370,6 +370,38 @@ static void check_queues(struct builder *builder)
 	}
 }
 
+static bool is_listed(const struct registry *registry, const struct prong_job *job)
+{
+	for (size_t i = 0; i < registry->n_jobs; i++)
+		if (registry->jobs[i]->name && job->name && string_equal(registry->jobs[i]->name, job->name))
+			return true;
+	return false;
+}
+
+static void check_schedules(struct builder *builder)
+{
+	struct registry *registry = builder->registry;
+
+	for (size_t i = 0; i < registry->n_schedules; i++) {
+		const struct prong_schedule *entry = registry->schedules[i].entry;
+		const char *name = entry->name ? entry->name : "(no name)";
+
+		if (!entry->name || !is_name(name, strlen(name), true))
+			mistake(builder, "schedule %s: its name must be letters, digits, '_' and '-'", name);
+		for (size_t j = 0; entry->name && j < i; j++)
+			if (registry->schedules[j].entry->name &&
+			    string_equal(registry->schedules[j].entry->name, name))
+				mistake(builder, "schedule %s: there are two of that name", name);
+		if (!entry->job)
+			mistake(builder, "schedule %s: it has no job", name);
+		else if (!is_listed(registry, entry->job))
+			mistake(builder, "schedule %s: its job %s is unknown: add it to .jobs", name,
+				entry->job->name ? entry->job->name : "(no name)");
+		if (schedule_load(entry, &registry->schedules[i], builder->mistakes) < 0)
+			builder->n_mistakes++;
+	}
+}
+
 /* ---- gathering ---- */
 
 static bool route_is_end(const struct prong_route *route)
@@ -418,7 +450,7 @@ static void add_schedules(struct registry *registry, const struct prong_schedule
 	for (; schedules && *schedules; schedules++) {
 		registry->schedules =
 			reallocate(registry->schedules, (registry->n_schedules + 1) * sizeof(*registry->schedules));
-		registry->schedules[registry->n_schedules++] = *schedules;
+		registry->schedules[registry->n_schedules++] = (struct schedule){ .entry = *schedules };
 	}
 }
 
@@ -460,6 +492,7 @@ int registry_new(const struct prong_app *app, const struct prong_module *const *
 	check_modules(&builder);
 	check_routes(&builder);
 	check_jobs(&builder);
+	check_schedules(&builder);
 	check_queues(&builder);
 	arena_reset(&builder.arena);
 
@@ -479,6 +512,8 @@ struct registry *registry_free(struct registry *registry)
 	free(registry->jobs);
 	free(registry->modules);
 	free(registry->queues);
+	for (size_t i = 0; i < registry->n_schedules; i++)
+		schedule_unload(&registry->schedules[i]);
 	free(registry->schedules);
 	free(registry);
 	return NULL;
@@ -508,11 +543,11 @@ const struct prong_queue *registry_queue(const struct registry *registry, const 
 	return NULL;
 }
 
-const struct prong_schedule *registry_schedule(const struct registry *registry, const char *name)
+const struct schedule *registry_schedule(const struct registry *registry, const char *name)
 {
 	for (size_t i = 0; i < registry->n_schedules; i++)
-		if (registry->schedules[i]->name && string_equal(registry->schedules[i]->name, name))
-			return registry->schedules[i];
+		if (string_equal(registry->schedules[i].entry->name, name))
+			return &registry->schedules[i];
 	return NULL;
 }
 

@@ -9,6 +9,7 @@
 
 #include "common/basics.h"
 #include "common/buffer.h"
+#include "common/schedule.h"
 
 #define ACCOUNTS_MODULE "accounts" /* the name of prong_accounts */
 #define APP_SEQUENCE "app"	   /* of the application's own migrations: no module may be called so */
@@ -24,7 +25,7 @@ struct registry {
 	const struct prong_job **jobs;
 	const struct prong_module **modules; /* with the built-in ones first */
 	struct prong_queue *queues;	     /* of all jobs, sorted by name, with their defaults applied */
-	const struct prong_schedule **schedules;
+	struct schedule *schedules;
 };
 
 /*
@@ -39,7 +40,7 @@ struct registry *registry_free(struct registry *registry);
 const struct prong_module *registry_module(const struct registry *registry, const char *name); /* NULL: not there */
 const struct prong_job *registry_job(const struct registry *registry, const char *name);       /* NULL: unknown */
 const struct prong_queue *registry_queue(const struct registry *registry, const char *name);   /* likewise */
-const struct prong_schedule *registry_schedule(const struct registry *registry, const char *name);
+const struct schedule *registry_schedule(const struct registry *registry, const char *name);
 const char *job_queue_name(const struct prong_job *job); /* with the default applied, as the next three */
 int job_max_attempts(const struct prong_job *job);
 int job_max_crashes(const struct prong_job *job);

@@ -156,7 +156,7 @@ TEST(registry, reports_every_mistake_at_once)
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "job plain: there are two of that name\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "job plain: 'not ok' is no queue"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "job (no name): it has no function\n"));
-	CU_ASSERT_PTR_NOT_NULL(strstr(text, "job (no name): max_attempts is negative\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "job (no name): max_attempts or max_crashes is negative\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "module module: there are two of that name\n"));
 }
 
@@ -186,4 +186,56 @@ TEST(registry, notices_a_list_of_routes_without_end)
 		mistakes_of(&(struct prong_app){ .name = "app", .version = "1", .routes = routes });
 
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "the routes of app: no method, or no empty entry {} at the end"));
+}
+
+TEST(registry, gathers_schedules)
+{
+	static const struct prong_schedule nightly = { .name = "nightly", .job = &plain, .cron = "0 3 * * *" };
+	static const struct prong_schedule often = { .name = "often", .job = &beta, .every = PRONG_SECONDS(5) };
+	const struct prong_module other = {
+		.name = "other",
+		.jobs = PRONG_JOBS(&plain),
+		.schedules = PRONG_SCHEDULES(&nightly),
+	};
+	const struct prong_app app = {
+		.name = "app",
+		.version = "1",
+		.jobs = PRONG_JOBS(&beta),
+		.schedules = PRONG_SCHEDULES(&often),
+		.modules = PRONG_MODULES(&other),
+	};
+	struct registry *registry = NULL;
+	struct buffer mistakes = { 0 };
+
+	CU_ASSERT_EQUAL_FATAL(registry_new(&app, NULL, &registry, &mistakes), 0);
+	CU_ASSERT_EQUAL_FATAL(registry->n_schedules, 2);
+	CU_ASSERT_PTR_EQUAL(registry->schedules[0].entry, &nightly);
+	CU_ASSERT_STRING_EQUAL(registry_schedule(registry, "often")->plan, "every 5s");
+	CU_ASSERT_PTR_NULL(registry_schedule(registry, "never"));
+	registry_free(registry);
+	buffer_free(&mistakes);
+}
+
+TEST(registry, reports_every_mistake_in_schedules)
+{
+	static const struct prong_schedule jobless = { .name = "a b", .cron = "@daily" };
+	static const struct prong_schedule nameless = { .job = &plain, .cron = "daily" };
+	static const struct prong_schedule unlisted = { .name = "unlisted", .job = &beta, .cron = "@daily" };
+	static const struct prong_schedule same = { .name = "unlisted", .job = &plain, .every = 1 };
+	_cleanup_(freep) char *text = mistakes_of(&(struct prong_app){
+		.name = "app",
+		.version = "1",
+		.jobs = PRONG_JOBS(&plain),
+		.schedules = PRONG_SCHEDULES(&jobless, &nameless, &unlisted, &same),
+	});
+
+	CU_ASSERT_STRING_EQUAL(text, "schedule a b: its name must be letters, digits, '_' and '-'\n"
+				     "schedule a b: it has no job\n"
+				     "schedule (no name): its name must be letters, digits, '_' and '-'\n"
+				     "schedule (no name): its line \"daily\": it has 1 field: write five (minute, "
+				     "hour, day of month, month, day of "
+				     "week) or six (second before them)\n"
+				     "schedule unlisted: its job beta is unknown: add it to .jobs\n"
+				     "schedule unlisted: there are two of that name\n"
+				     "schedule unlisted: its interval is less than a second\n");
 }
