@@ -3,105 +3,51 @@
 #include <stdarg.h>
 
 #include "common/log.h"
-#include "common/redis/redis_connection.h"
+#include "common/redis/redis_send.h"
 
-#define WAIT_FOR_CONNECTION PRONG_SECONDS(1)
+#define LOADS 3 /* of a library, for one call: each redirection may lead to a node that lacks it */
 
-static int64_t earlier(int64_t a, int64_t b)
+/* ---- what replies mean ---- */
+
+static bool says(const char *error, const char *code)
 {
-	return a < b ? a : b;
+	const char *inner = strstr(error, ": -"); /* a script's error that quotes a command's */
+
+	return redis_error_is(error, code) || (inner && strncmp(inner + 3, code, strlen(code)) == 0);
 }
 
-/* Waits a second at most for a connection. */
-static int wait_until_ready(struct redis *redis, int64_t deadline)
+/* Nothing was executed, and later it may be. */
+static bool is_busy(const char *error)
 {
-	int64_t patience = monotonic_us() + WAIT_FOR_CONNECTION;
-	struct redis_waiter waiter;
-	int r = 0;
-
-	while (r == 0 && redis->state != REDIS_READY) {
-		waiter = (struct redis_waiter){ &redis->waiters, redis->waiters.previous, coroutine_current() };
-		waiter.previous->next = &waiter;
-		redis->waiters.previous = &waiter;
-		r = coroutine_wait(earlier(patience, deadline));
-		waiter.previous->next = waiter.next;
-		waiter.next->previous = waiter.previous;
-	}
-	if (r == -ETIMEDOUT && monotonic_us() >= patience)
-		return -EHOSTDOWN;
-	return r;
-}
-
-/* Waits for the answer to a command that was appended. The reply may be an error reply. */
-static int await(struct redis *redis, prong_duration timeout, int64_t deadline, redisReply **ret_reply)
-{
-	struct redis_pending *pending = redis_connection_sent(redis, timeout, coroutine_current());
-	redisReply *reply;
-	int r = coroutine_wait(deadline);
-
-	if (!pending->answered) {
-		check(r < 0);
-		pending->waiter = NULL;
-		return r;
-	}
-	r = pending->result;
-	reply = pending->reply;
-	free(pending);
-	if (r < 0)
-		return r;
-	*ret_reply = reply;
-	return 0;
-}
-
-/* As redis_command(), but error replies are returned like others. */
-static int command_raw(struct redis *redis, prong_duration timeout, size_t argc, const char *const argv[],
-		       const size_t lengths[], redisReply **ret_reply)
-{
-	int64_t deadline = monotonic_us() + timeout;
-	int r = wait_until_ready(redis, deadline);
-
-	if (r < 0)
-		return r;
-	redis_write_command(&redis->out, argc, argv, lengths);
-	return await(redis, timeout, deadline, ret_reply);
-}
-
-static bool says(const char *text, const char *code)
-{
-	size_t size = strlen(code);
-	const char *inner;
-
-	if (strncmp(text, code, size) == 0 && (text[size] == ' ' || text[size] == '\0'))
-		return true;
-	inner = strstr(text, ": -"); /* a script's error that quotes a command's */
-	return inner && strncmp(inner + 3, code, size) == 0;
+	return says(error, "LOADING") || says(error, "BUSY") || says(error, "TRYAGAIN") || says(error, "CLUSTERDOWN") ||
+	       says(error, "MOVED") || says(error, "ASK");
 }
 
 /* What an error reply means. */
-static int judge(struct redis *redis, const char *error)
+static int judge(const struct redis_route *route, const char *error)
 {
-	if (says(error, "LOADING") || says(error, "BUSY") || says(error, "TRYAGAIN"))
+	if (is_busy(error))
 		return -EBUSY;
 	if (says(error, "FULL"))
 		return -ENOSPC;
-	log_error("Redis: %s", error);
+	log_error("Redis: %s%s", route->node->connection->label, error);
 	if (says(error, "OOM"))
 		return -ENOMEM;
-	if (says(error, "READONLY")) {
+	if (says(error, "READONLY") || says(error, "UNBLOCKED")) {
 		/* It was demoted: the name may lead to its successor by now. */
-		redis_connection_fail(redis, "the server is a replica");
+		redis_connection_fail(route->node->connection, "the server is a replica");
 		return -EROFS;
 	}
 	return says(error, "MISCONF") ? -EROFS : -EIO;
 }
 
 /* Ends a call: the reply becomes the caller's, an error reply becomes its errno. */
-static int finish(struct redis *redis, int r, redisReply *reply, redisReply **ret_reply)
+static int finish(const struct redis_route *route, int r, redisReply *reply, redisReply **ret_reply)
 {
 	if (r < 0)
 		return r;
 	if (reply->type == REDIS_REPLY_ERROR) {
-		r = judge(redis, reply->str);
+		r = judge(route, reply->str);
 		freeReplyObject(reply);
 		return r;
 	}
@@ -109,34 +55,60 @@ static int finish(struct redis *redis, int r, redisReply *reply, redisReply **re
 	return 0;
 }
 
+static bool is_error(const redisReply *reply, const char *text)
+{
+	return reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, text, strlen(text)) == 0;
+}
+
+/* ---- commands ---- */
+
 int redis_command(struct redis *redis, prong_duration timeout, size_t argc, const char *const argv[],
 		  const size_t lengths[], redisReply **ret_reply)
 {
+	_cleanup_(redis_route_end) struct redis_route route = { .slot = -1 };
+	struct redis_words words = { .argc = argc, .argv = argv, .lengths = lengths };
 	redisReply *reply = NULL;
-	int r = command_raw(redis, timeout, argc, argv, lengths, &reply);
+	int r;
 
-	return finish(redis, r, reply, ret_reply);
+	if (argc > 1)
+		route.key = argv[1], route.key_length = lengths ? lengths[1] : strlen(argv[1]);
+	r = redis_send(redis, &route, &words, monotonic_us() + timeout, &reply);
+	return finish(&route, r, reply, ret_reply);
+}
+
+/* The second word of a command in RESP; NULL where there is none. */
+static const char *key_in(const char *text, size_t *ret_length)
+{
+	char *word;
+	size_t size;
+
+	if (atoi(text + 1) < 2)
+		return NULL;
+	size = strtoul(strchr(text, '$') + 1, &word, 10);
+	*ret_length = strtoul(word + size + 5, &word, 10); /* after CR LF, the first word, CR LF and '$' */
+	return word + 2;
 }
 
 int redis_commandf(struct redis *redis, prong_duration timeout, redisReply **ret_reply, const char *format, ...)
 {
-	_cleanup_(freep) char *command = NULL;
-	int64_t deadline = monotonic_us() + timeout;
+	_cleanup_(redis_route_end) struct redis_route route = { .slot = -1 };
+	_cleanup_(freep) char *text = NULL;
+	struct redis_words words;
 	redisReply *reply = NULL;
 	va_list arguments;
 	int size, r;
 
 	va_start(arguments, format);
-	size = redisvFormatCommand(&command, format, arguments);
+	size = redisvFormatCommand(&text, format, arguments);
 	va_end(arguments);
 	check(size > 0);
-	r = wait_until_ready(redis, deadline);
-	if (r < 0)
-		return r;
-	buffer_add(&redis->out, command, (size_t)size);
-	r = await(redis, timeout, deadline, &reply);
-	return finish(redis, r, reply, ret_reply);
+	route.key = key_in(text, &route.key_length);
+	words = (struct redis_words){ .text = text, .text_size = (size_t)size };
+	r = redis_send(redis, &route, &words, monotonic_us() + timeout, &reply);
+	return finish(&route, r, reply, ret_reply);
 }
+
+/* ---- scripts and functions ---- */
 
 /* Has the server name the script: hashing it is the server's business anyhow. */
 static int load_script(struct redis *redis, prong_duration timeout, struct redis_script *script)
@@ -152,12 +124,50 @@ static int load_script(struct redis *redis, prong_duration timeout, struct redis
 	return 0;
 }
 
+/* COMMAND name count keys… arguments…, with the first key to route by. */
+struct call {
+	struct redis_route route;
+	struct redis_words words;
+	const char **argv;
+	size_t *lengths;
+	char *count;
+};
+
+static void call_name(struct call *call, const char *command, const char *name)
+{
+	call->argv[0] = command, call->lengths[0] = strlen(command);
+	call->argv[1] = name, call->lengths[1] = strlen(name);
+}
+
+static void call_init(struct call *call, size_t n_keys, size_t argc, const char *const argv[], const size_t lengths[])
+{
+	call->argv = allocate_array(argc + 3, sizeof(*call->argv));
+	call->lengths = allocate_array(argc + 3, sizeof(*call->lengths));
+	call->count = format_text("%zu", n_keys);
+	call->argv[2] = call->count, call->lengths[2] = strlen(call->count);
+	for (size_t i = 0; i < argc; i++) {
+		call->argv[3 + i] = argv[i];
+		call->lengths[3 + i] = lengths ? lengths[i] : strlen(argv[i]);
+	}
+	call->words = (struct redis_words){ .argc = argc + 3, .argv = call->argv, .lengths = call->lengths };
+	call->route = (struct redis_route){ .slot = -1 };
+	if (n_keys > 0)
+		call->route.key = call->argv[3], call->route.key_length = call->lengths[3];
+}
+
+static void call_end(struct call *call)
+{
+	redis_route_end(&call->route);
+	free(call->argv);
+	free(call->lengths);
+	free(call->count);
+}
+
 int redis_eval(struct redis *redis, prong_duration timeout, struct redis_script *script, size_t n_keys, size_t argc,
 	       const char *const argv[], const size_t lengths[], redisReply **ret_reply)
 {
-	_cleanup_(freep) const char **words = allocate_array(argc + 3, sizeof(*words));
-	_cleanup_(freep) size_t *sizes = allocate_array(argc + 3, sizeof(*sizes));
-	_cleanup_(freep) char *count = format_text("%zu", n_keys);
+	_cleanup_(call_end) struct call call = { 0 };
+	int64_t deadline = monotonic_us() + timeout;
 	redisReply *reply = NULL;
 	int r;
 
@@ -166,123 +176,51 @@ int redis_eval(struct redis *redis, prong_duration timeout, struct redis_script 
 		if (r < 0)
 			return r;
 	}
-	for (size_t i = 0; i < argc; i++) {
-		words[3 + i] = argv[i];
-		sizes[3 + i] = lengths ? lengths[i] : strlen(argv[i]);
-	}
-	words[0] = "EVALSHA", sizes[0] = 7;
-	words[1] = script->sha1, sizes[1] = strlen(script->sha1);
-	words[2] = count, sizes[2] = strlen(count);
-	r = command_raw(redis, timeout, argc + 3, words, sizes, &reply);
-	if (r == 0 && reply->type == REDIS_REPLY_ERROR && says(reply->str, "NOSCRIPT")) {
+	call_init(&call, n_keys, argc, argv, lengths);
+	call_name(&call, "EVALSHA", script->sha1);
+	r = redis_send(redis, &call.route, &call.words, deadline, &reply);
+	if (r == 0 && is_error(reply, "NOSCRIPT")) {
 		reply_freep(&reply);
-		words[0] = "EVAL", sizes[0] = 4;
-		words[1] = script->source, sizes[1] = strlen(script->source);
-		r = command_raw(redis, timeout, argc + 3, words, sizes, &reply);
+		call_name(&call, "EVAL", script->source);
+		r = redis_send(redis, &call.route, &call.words, deadline, &reply);
 	}
-	return finish(redis, r, reply, ret_reply);
+	return finish(&call.route, r, reply, ret_reply);
 }
 
-/* Another process may have loaded it meanwhile. */
-static int load_library(struct redis *redis, int64_t deadline, const struct redis_library *library)
+/* Loads it where the route leads. Another process may have done so meanwhile. */
+static int load_library(struct redis *redis, struct redis_route *route, const struct redis_library *library,
+			int64_t deadline)
 {
-	redisReply *reply = NULL;
-	int r = command_raw(redis, deadline - monotonic_us(), 3,
-			    (const char *[]){ "FUNCTION", "LOAD", library->source }, NULL, &reply);
+	const char *argv[] = { "FUNCTION", "LOAD", library->source };
+	_cleanup_(reply_freep) redisReply *reply = NULL;
+	redisReply *answer = NULL;
+	int r = redis_send(redis, route, &(struct redis_words){ .argc = 3, .argv = argv }, deadline, &answer);
 
-	if (r == 0 && reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "ERR Library", 11) == 0 &&
-	    strstr(reply->str, "already exists")) {
-		freeReplyObject(reply);
+	if (r == 0 && is_error(answer, "ERR Library") && strstr(answer->str, "already exists")) {
+		freeReplyObject(answer);
 		return 0;
 	}
-	r = finish(redis, r, reply, &reply);
-	if (r == 0)
-		freeReplyObject(reply);
-	return r;
+	return finish(route, r, answer, &reply);
 }
 
 int redis_call(struct redis *redis, prong_duration timeout, const struct redis_library *library, const char *function,
 	       size_t n_keys, size_t argc, const char *const argv[], const size_t lengths[], redisReply **ret_reply)
 {
-	_cleanup_(freep) const char **words = allocate_array(argc + 3, sizeof(*words));
-	_cleanup_(freep) size_t *sizes = allocate_array(argc + 3, sizeof(*sizes));
-	_cleanup_(freep) char *count = format_text("%zu", n_keys);
+	_cleanup_(call_end) struct call call = { 0 };
 	int64_t deadline = monotonic_us() + timeout;
 	redisReply *reply = NULL;
 	int r;
 
-	words[0] = "FCALL", sizes[0] = 5;
-	words[1] = function, sizes[1] = strlen(function);
-	words[2] = count, sizes[2] = strlen(count);
-	for (size_t i = 0; i < argc; i++) {
-		words[3 + i] = argv[i];
-		sizes[3 + i] = lengths ? lengths[i] : strlen(argv[i]);
-	}
-	r = command_raw(redis, timeout, argc + 3, words, sizes, &reply);
-	if (r == 0 && reply->type == REDIS_REPLY_ERROR && string_equal(reply->str, "ERR Function not found")) {
+	call_init(&call, n_keys, argc, argv, lengths);
+	call_name(&call, "FCALL", function);
+	r = redis_send(redis, &call.route, &call.words, deadline, &reply);
+	for (int i = 0; i < LOADS && r == 0 && is_error(reply, "ERR Function not found"); i++) {
 		reply_freep(&reply);
-		r = load_library(redis, deadline, library);
+		r = load_library(redis, &call.route, library, deadline);
 		if (r == 0)
-			r = command_raw(redis, deadline - monotonic_us(), argc + 3, words, sizes, &reply);
+			r = redis_send(redis, &call.route, &call.words, deadline, &reply);
 	}
-	return finish(redis, r, reply, ret_reply);
-}
-
-bool redis_connected(const struct redis *redis)
-{
-	return redis->state == REDIS_READY;
-}
-
-const char *redis_last_error(const struct redis *redis)
-{
-	return redis->error;
-}
-
-/* A server that hides a command behind an error is taken as it is, and nothing is logged. */
-static int ask(struct redis *redis, prong_duration timeout, size_t argc, const char *const argv[],
-	       redisReply **ret_reply)
-{
-	int r = command_raw(redis, timeout, argc, argv, NULL, ret_reply);
-
-	if (r == 0 && (*ret_reply)->type == REDIS_REPLY_ERROR && says((*ret_reply)->str, "LOADING"))
-		return -EBUSY;
-	return r;
-}
-
-static int check_version(struct redis *redis, prong_duration timeout, char **ret_reason)
-{
-	_cleanup_(reply_freep) redisReply *reply = NULL;
-	const char *version;
-	int r = ask(redis, timeout, 2, (const char *[]){ "INFO", "server" }, &reply);
-
-	if (r < 0)
-		return r;
-	version = reply->type == REDIS_REPLY_STRING ? strstr(reply->str, "redis_version:") : NULL;
-	if (!version || atoi(version + 14) >= 7)
-		return 0;
-	*ret_reason = format_text("Redis %.*s is too old: 7.0 or later is needed, for its scripts",
-				  (int)strcspn(version + 14, "\r\n"), version + 14);
-	return -EINVAL;
-}
-
-int redis_check_server(struct redis *redis, prong_duration timeout, char **ret_reason)
-{
-	_cleanup_(reply_freep) redisReply *reply = NULL;
-	int r = check_version(redis, timeout, ret_reason);
-
-	if (r < 0)
-		return r;
-	r = ask(redis, timeout, 3, (const char *[]){ "CONFIG", "GET", "maxmemory-policy" }, &reply);
-	if (r < 0)
-		return r;
-	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2 || !reply->element[1]->str ||
-	    string_equal(reply->element[1]->str, "noeviction"))
-		return 0;
-	*ret_reason = format_text("Redis would throw jobs away when its memory is full (maxmemory-policy is %s): run "
-				  "`redis-cli config set maxmemory-policy noeviction`, and put `maxmemory-policy "
-				  "noeviction` into its redis.conf",
-				  reply->element[1]->str);
-	return -EINVAL;
+	return finish(&call.route, r, reply, ret_reply);
 }
 
 void reply_freep(redisReply **reply)

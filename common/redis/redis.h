@@ -3,6 +3,11 @@
  * of many coroutines share one connection, pipelined by nature; a client that blocks on the server (BRPOP) uses one of
  * its own. After a loss it reconnects with jittered backoff (50 ms … 2 s); commands meanwhile wait for at most one
  * second, then -EHOSTDOWN. A command that was sent and lost its reply is -EHOSTDOWN too: it may have been executed.
+ *
+ * Where REDIS_URL leads to any node of a Redis Cluster, the same calls reach all of it, over a connection to each node
+ * that is needed. A command goes where the slot of its first key is, which is its second word; all its keys are of that
+ * slot. Others (PING, CONFIG GET …) go to any one node. Redirections are followed, and what the cluster cannot do just
+ * now (CLUSTERDOWN, TRYAGAIN) is repeated until the time-out, then -EBUSY.
  */
 #ifndef REDIS_H
 #define REDIS_H
@@ -22,10 +27,11 @@ struct redis *redis_free(struct redis *redis); /* nobody may be waiting; returns
 
 /*
  * Sends one command and suspends until its reply, at most `timeout` or the coroutine's deadline. The caller owns
- * `ret_reply` (freeReplyObject()). Errors: -EHOSTDOWN, -ETIMEDOUT, -ECANCELED, -EBUSY (LOADING or BUSY), -ENOMEM (OOM),
- * -EROFS (READONLY, MISCONF), -ENOSPC (FULL, which only scripts of ours say, of a limit of theirs), -EIO with any other
- * error reply, which is logged. Replies of error type are never returned. When the oldest unanswered command is a
- * second overdue the connection is replaced: a silent server is a dead one.
+ * `ret_reply` (freeReplyObject()). Errors: -EHOSTDOWN, -ETIMEDOUT, -ECANCELED, -EBUSY (LOADING, BUSY and the like: not
+ * executed), -ENOMEM (OOM), -EROFS (READONLY, MISCONF, or demoted to a replica meanwhile), -ENOSPC (FULL, which only
+ * scripts of ours say, of a limit of theirs), -EIO with any other error reply, which is logged. Replies of error type
+ * are never returned. When the oldest unanswered command is a second overdue the connection is replaced: a silent
+ * server is a dead one.
  */
 int redis_command(struct redis *redis, prong_duration timeout, size_t argc, const char *const argv[],
 		  const size_t lengths[], redisReply **ret_reply);
@@ -58,12 +64,19 @@ struct redis_library {
 int redis_call(struct redis *redis, prong_duration timeout, const struct redis_library *library, const char *function,
 	       size_t n_keys, size_t argc, const char *const argv[], const size_t lengths[], redisReply **ret_reply);
 
-bool redis_connected(const struct redis *redis);
+bool redis_connected(const struct redis *redis);	 /* in a cluster: to one of its nodes at least */
 const char *redis_last_error(const struct redis *redis); /* "" where none; names no password */
 
+/* Whether it is a cluster, as far as is known: false before the first connection. */
+bool redis_is_cluster(const struct redis *redis);
+
+/* The slot of a key in a cluster, 0 … 16383: of what stands between its first { and the next }, or of all of it. */
+int redis_slot(const char *key, size_t length);
+
 /*
- * For start-up: refuses a server before Redis 7, and any maxmemory-policy but noeviction: -EINVAL with a sentence that
- * says what to change in `ret_reason` (malloc'ed). A server that hides CONFIG is taken as it is. Suspends.
+ * For start-up: refuses a server before Redis 7, any maxmemory-policy but noeviction, and a cluster that does not serve
+ * all slots or is asked for another database than 0: -EINVAL with a sentence that says what to change in `ret_reason`
+ * (malloc'ed). Looks at every master of a cluster. A server that hides CONFIG is taken as it is. Suspends.
  */
 int redis_check_server(struct redis *redis, prong_duration timeout, char **ret_reason);
 

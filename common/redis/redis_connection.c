@@ -14,12 +14,12 @@
 #define CONNECT_TIMEOUT PRONG_SECONDS(2) /* of one address, greeting included */
 #define OVERDUE PRONG_SECONDS(1)
 
-static void connect_next(struct redis *redis);
+static void connect_next(struct redis_connection *connection);
 
-static void set_timer(struct redis *redis, prong_duration after)
+static void set_timer(struct redis_connection *connection, prong_duration after)
 {
-	redis->timer_at = monotonic_us() + after;
-	timer_set(redis->timer, after);
+	connection->timer_at = monotonic_us() + after;
+	timer_set(connection->timer, after);
 }
 
 void redis_write_command(struct buffer *out, size_t argc, const char *const argv[], const size_t lengths[])
@@ -40,104 +40,85 @@ void redis_write_command(struct buffer *out, size_t argc, const char *const argv
 
 /* ---- commands and replies ---- */
 
-struct redis_pending *redis_connection_sent(struct redis *redis, prong_duration timeout, struct coroutine *waiter)
+struct redis_pending *redis_connection_sent(struct redis_connection *connection, prong_duration timeout,
+					    struct coroutine *waiter, redis_reply_function *handler)
 {
 	struct redis_pending *pending = allocate(sizeof(*pending));
 
 	pending->waiter = waiter;
+	pending->handler = handler;
 	pending->deadline = monotonic_us() + timeout;
-	*redis->newest = pending;
-	redis->newest = &pending->next;
-	event_active(redis->flush, EV_TIMEOUT, 0);
-	if (redis->state == REDIS_READY && redis->oldest == pending &&
-	    (!event_pending(redis->timer, EV_TIMEOUT, NULL) || pending->deadline + OVERDUE < redis->timer_at))
-		set_timer(redis, timeout + OVERDUE);
+	*connection->newest = pending;
+	connection->newest = &pending->next;
+	event_active(connection->flush, EV_TIMEOUT, 0);
+	if (connection->state == REDIS_READY && connection->oldest == pending &&
+	    (!event_pending(connection->timer, EV_TIMEOUT, NULL) || pending->deadline + OVERDUE < connection->timer_at))
+		set_timer(connection, timeout + OVERDUE);
 	return pending;
 }
 
-/* Takes the oldest pending command out and gives it to who waits for it. */
-static void answer_oldest(struct redis *redis, int result, redisReply *reply)
+/* Takes the oldest pending command out and gives its reply to who waits for it. */
+static void answer_oldest(struct redis_connection *connection, int result, redisReply *reply)
 {
-	struct redis_pending *pending = redis->oldest;
+	struct redis_pending *pending = connection->oldest;
 
-	redis->oldest = pending->next;
-	if (!redis->oldest)
-		redis->newest = &redis->oldest;
-	if (!pending->waiter) {
-		if (reply)
-			freeReplyObject(reply);
-		free(pending);
+	connection->oldest = pending->next;
+	if (!connection->oldest)
+		connection->newest = &connection->oldest;
+	if (pending->waiter) {
+		pending->answered = true;
+		pending->result = result;
+		pending->reply = reply;
+		coroutine_wake(pending->waiter, 0);
 		return;
 	}
-	pending->answered = true;
-	pending->result = result;
-	pending->reply = reply;
-	coroutine_wake(pending->waiter, 0);
+	if (pending->handler)
+		pending->handler(connection, reply);
+	if (reply)
+		freeReplyObject(reply);
+	free(pending);
 }
 
-static void become_ready(struct redis *redis)
+static void become_ready(struct redis_connection *connection)
 {
-	redis->state = REDIS_READY;
-	if (redis->failures > 0)
-		log_info("Redis: connected");
-	redis->failures = 0;
-	redis->error[0] = '\0';
-	event_del(redis->timer);
-	for (struct redis_waiter *waiter = redis->waiters.next; waiter != &redis->waiters; waiter = waiter->next) {
-		if (waiter->coroutine)
-			coroutine_wake(waiter->coroutine, 0);
-		waiter->coroutine = NULL;
-	}
-}
-
-/* An answer to AUTH, SELECT or CLIENT SETNAME. Returns false when the connection was given up. */
-static bool greeted(struct redis *redis, const redisReply *reply)
-{
-	if (reply->type != REDIS_REPLY_ERROR || strncmp(reply->str, "NOPERM", 6) == 0 ||
-	    strncmp(reply->str, "ERR unknown", 11) == 0) /* a server that forbids CLIENT serves us all the same */
-		return true;
-	if (strncmp(reply->str, "NOAUTH", 6) == 0)
-		redis_connection_fail(redis,
-				      "the server wants a password: write redis://:PASSWORD@host into REDIS_URL");
-	else
-		redis_connection_fail(redis, "the server refuses: %s", reply->str);
-	return false;
+	connection->state = REDIS_READY;
+	if (connection->failures > 0)
+		log_info("Redis: %sconnected", connection->label);
+	connection->failures = 0;
+	connection->error[0] = '\0';
+	event_del(connection->timer);
+	connection->changed(connection);
 }
 
 /* Returns false when the connection was given up. */
-static bool take_replies(struct redis *redis)
+static bool take_replies(struct redis_connection *connection)
 {
 	for (;;) {
 		redisReply *reply = NULL;
 
-		if (redisReaderGetReply(redis->reader, (void **)&reply) != REDIS_OK) {
-			redis_connection_fail(redis, "what it sends is not Redis' protocol: %s", redis->reader->errstr);
+		if (redisReaderGetReply(connection->reader, (void **)&reply) != REDIS_OK) {
+			redis_connection_fail(connection, "what it sends is not Redis' protocol: %s",
+					      connection->reader->errstr);
 			return false;
 		}
 		if (!reply)
 			return true;
-		if (!redis->oldest) {
+		if (!connection->oldest) {
 			freeReplyObject(reply);
-			redis_connection_fail(redis, "a reply came that nothing had asked for");
+			redis_connection_fail(connection, "a reply came that nothing had asked for");
 			return false;
 		}
-		if (redis->state == REDIS_GREETING) {
-			bool welcome = greeted(redis, reply);
-
-			if (!welcome) {
-				freeReplyObject(reply);
-				return false;
-			}
-		}
-		answer_oldest(redis, 0, reply);
-		if (redis->state == REDIS_GREETING && !redis->oldest)
-			become_ready(redis);
+		answer_oldest(connection, 0, reply);
+		if (connection->state < REDIS_GREETING)
+			return false;
+		if (connection->state == REDIS_GREETING && !connection->oldest)
+			become_ready(connection);
 	}
 }
 
 static void on_readable(int fd, short what, void *argument)
 {
-	struct redis *redis = argument;
+	struct redis_connection *connection = argument;
 	char bytes[65536];
 
 	(void)what;
@@ -147,291 +128,302 @@ static void on_readable(int fd, short what, void *argument)
 		if (size < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
 		if (size < 0) {
-			redis_connection_fail(redis, "%s", strerror(errno));
+			redis_connection_fail(connection, "%s", strerror(errno));
 			return;
 		}
 		if (size == 0) {
-			redis_connection_fail(redis, "the server closed the connection");
+			redis_connection_fail(connection, "the server closed the connection");
 			return;
 		}
-		redisReaderFeed(redis->reader, bytes, (size_t)size);
-		if (!take_replies(redis) || size < (ssize_t)sizeof(bytes))
+		redisReaderFeed(connection->reader, bytes, (size_t)size);
+		if (!take_replies(connection) || size < (ssize_t)sizeof(bytes))
 			return;
 	}
 }
 
-static void write_out(struct redis *redis)
+static void write_out(struct redis_connection *connection)
 {
-	while (redis->written < redis->out.size) {
-		ssize_t size = send(redis->fd, redis->out.data + redis->written, redis->out.size - redis->written,
-				    MSG_NOSIGNAL);
+	while (connection->written < connection->out.size) {
+		ssize_t size = send(connection->fd, connection->out.data + connection->written,
+				    connection->out.size - connection->written, MSG_NOSIGNAL);
 
 		if (size < 0 && errno == EINTR)
 			continue;
 		if (size < 0 && errno == EAGAIN) {
-			event_add(redis->writable, NULL);
+			event_add(connection->writable, NULL);
 			return;
 		}
 		if (size < 0) {
-			redis_connection_fail(redis, "%s", strerror(errno));
+			redis_connection_fail(connection, "%s", strerror(errno));
 			return;
 		}
-		redis->written += (size_t)size;
+		connection->written += (size_t)size;
 	}
-	redis->written = redis->out.size = 0;
-	if (redis->out.capacity > 1024 * 1024)
-		buffer_free(&redis->out);
+	connection->written = connection->out.size = 0;
+	if (connection->out.capacity > 1024 * 1024)
+		buffer_free(&connection->out);
 }
 
 static void on_flush(int fd, short what, void *argument)
 {
-	struct redis *redis = argument;
+	struct redis_connection *connection = argument;
 
 	(void)fd, (void)what;
-	if (redis->state >= REDIS_GREETING && !event_pending(redis->writable, EV_WRITE, NULL))
-		write_out(redis);
+	if (connection->state >= REDIS_GREETING && !event_pending(connection->writable, EV_WRITE, NULL))
+		write_out(connection);
 }
 
 /* ---- connecting ---- */
 
-/* AUTH, SELECT, CLIENT SETNAME go out at once; the connection is ready when all three are answered. */
-static void greet(struct redis *redis)
+/* An answer to AUTH, SELECT or CLIENT SETNAME. A server that forbids CLIENT serves us all the same. */
+static void on_greeted(struct redis_connection *connection, const redisReply *reply)
 {
-	const char *setname[] = { "CLIENT", "SETNAME", redis->name };
-	const char *select[] = { "SELECT", redis->url.database };
-	const char *auth[] = { "AUTH", redis->url.user, redis->url.password };
+	if (!reply || reply->type != REDIS_REPLY_ERROR || strncmp(reply->str, "NOPERM", 6) == 0 ||
+	    strncmp(reply->str, "ERR unknown", 11) == 0)
+		return;
+	if (strncmp(reply->str, "NOAUTH", 6) == 0)
+		redis_connection_fail(connection,
+				      "the server wants a password: write redis://:PASSWORD@host into REDIS_URL");
+	else
+		redis_connection_fail(connection, "the server refuses: %s", reply->str);
+}
 
-	redis->state = REDIS_GREETING;
-	if (redis->url.user) {
-		redis_write_command(&redis->out, 3, auth, NULL);
-		redis_connection_sent(redis, CONNECT_TIMEOUT, NULL);
-	} else if (redis->url.password) {
-		auth[1] = redis->url.password;
-		redis_write_command(&redis->out, 2, auth, NULL);
-		redis_connection_sent(redis, CONNECT_TIMEOUT, NULL);
-	}
-	if (!string_equal(redis->url.database, "0")) {
-		redis_write_command(&redis->out, 2, select, NULL);
-		redis_connection_sent(redis, CONNECT_TIMEOUT, NULL);
-	}
-	redis_write_command(&redis->out, 3, setname, NULL);
-	redis_connection_sent(redis, CONNECT_TIMEOUT, NULL);
+/* An answer to INFO cluster. Without one, the first redirection tells. */
+static void on_informed(struct redis_connection *connection, const redisReply *reply)
+{
+	if (reply && reply->type == REDIS_REPLY_STRING)
+		connection->in_cluster = strstr(reply->str, "cluster_enabled:1") != NULL;
+}
+
+static void say(struct redis_connection *connection, size_t argc, const char *const argv[],
+		redis_reply_function *handler)
+{
+	redis_write_command(&connection->out, argc, argv, NULL);
+	redis_connection_sent(connection, CONNECT_TIMEOUT, NULL, handler);
+}
+
+/* All of it goes out at once; the connection is ready when all is answered. */
+static void greet(struct redis_connection *connection)
+{
+	const struct redis_url *url = connection->url;
+
+	connection->state = REDIS_GREETING;
+	if (url->user)
+		say(connection, 3, (const char *[]){ "AUTH", url->user, url->password }, on_greeted);
+	else if (url->password)
+		say(connection, 2, (const char *[]){ "AUTH", url->password }, on_greeted);
+	say(connection, 2, (const char *[]){ "INFO", "cluster" }, on_informed);
+	if (!string_equal(url->database, "0"))
+		say(connection, 2, (const char *[]){ "SELECT", url->database }, on_greeted);
+	say(connection, 3, (const char *[]){ "CLIENT", "SETNAME", connection->name }, on_greeted);
 }
 
 static void on_writable(int fd, short what, void *argument)
 {
-	struct redis *redis = argument;
+	struct redis_connection *connection = argument;
 	socklen_t size = sizeof(int);
 	int error = 0;
 
 	(void)what;
-	if (redis->state != REDIS_CONNECTING) {
-		write_out(redis);
+	if (connection->state != REDIS_CONNECTING) {
+		write_out(connection);
 		return;
 	}
 	if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) < 0)
 		error = errno;
 	if (error != 0) {
-		redis_connection_fail(redis, "%s", strerror(error));
+		redis_connection_fail(connection, "%s", strerror(error));
 		return;
 	}
-	event_add(redis->readable, NULL);
-	greet(redis);
+	event_add(connection->readable, NULL);
+	greet(connection);
 }
 
 /* Opens a socket to an address. The connection fails, or its writability will tell. */
-static void connect_to(struct redis *redis, int family, const struct sockaddr *address, socklen_t size)
+static void connect_to(struct redis_connection *connection, int family, const struct sockaddr *address, socklen_t size)
 {
-	struct event_base *base = loop_base(redis->loop);
+	struct event_base *base = loop_base(connection->loop);
 	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
 
-	redis->state = REDIS_CONNECTING;
-	set_timer(redis, CONNECT_TIMEOUT);
+	connection->state = REDIS_CONNECTING;
+	set_timer(connection, CONNECT_TIMEOUT);
 	if (fd < 0) {
-		redis_connection_fail(redis, "no socket: %s", strerror(errno));
+		redis_connection_fail(connection, "no socket: %s", strerror(errno));
 		return;
 	}
-	redis->fd = fd;
-	redis->reader = redisReaderCreate();
-	redis->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, redis);
-	redis->writable = event_new(base, fd, EV_WRITE, on_writable, redis);
-	check(redis->reader && redis->readable && redis->writable);
+	connection->fd = fd;
+	connection->reader = redisReaderCreate();
+	connection->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, connection);
+	connection->writable = event_new(base, fd, EV_WRITE, on_writable, connection);
+	check(connection->reader && connection->readable && connection->writable);
 	if (family != AF_UNIX) {
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
 	}
 	if (connect(fd, address, size) < 0 && errno != EINPROGRESS) {
-		redis_connection_fail(redis, "%s", strerror(errno));
+		redis_connection_fail(connection, "%s", strerror(errno));
 		return;
 	}
-	event_add(redis->writable, NULL);
+	event_add(connection->writable, NULL);
 }
 
-static void connect_next(struct redis *redis)
+static void connect_next(struct redis_connection *connection)
 {
-	struct addrinfo *address = redis->next_address;
+	struct addrinfo *address = connection->next_address;
 
-	redis->next_address = address->ai_next;
-	connect_to(redis, address->ai_family, address->ai_addr, address->ai_addrlen);
+	connection->next_address = address->ai_next;
+	connect_to(connection, address->ai_family, address->ai_addr, address->ai_addrlen);
 }
 
 static void on_resolved(void *argument, int error, struct addrinfo *addresses)
 {
-	struct redis *redis = argument;
+	struct redis_connection *connection = argument;
 
-	redis->resolve = NULL;
+	connection->resolve = NULL;
 	if (error != 0) {
-		redis_connection_fail(redis, "the host is not found: %s", gai_strerror(error));
+		redis_connection_fail(connection, "the host is not found: %s", gai_strerror(error));
 		return;
 	}
-	redis->addresses = redis->next_address = addresses;
-	connect_next(redis);
+	connection->addresses = connection->next_address = addresses;
+	connect_next(connection);
 }
 
 /* From then on the connection keeps itself alive. */
-static void start(struct redis *redis)
+static void start(struct redis_connection *connection)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 
-	if (redis->url.path) {
-		snprintf(address.sun_path, sizeof(address.sun_path), "%s", redis->url.path);
-		connect_to(redis, AF_UNIX, (struct sockaddr *)&address, sizeof(address));
+	if (connection->url->path) {
+		snprintf(address.sun_path, sizeof(address.sun_path), "%s", connection->url->path);
+		connect_to(connection, AF_UNIX, (struct sockaddr *)&address, sizeof(address));
 		return;
 	}
-	redis->state = REDIS_RESOLVING;
-	set_timer(redis, CONNECT_TIMEOUT);
-	redis->resolve = resolve_start(loop_base(redis->loop), redis->url.host, redis->url.port, on_resolved, redis);
-	if (!redis->resolve)
-		redis_connection_fail(redis, "no file descriptor is left");
+	connection->state = REDIS_RESOLVING;
+	set_timer(connection, CONNECT_TIMEOUT);
+	connection->resolve = resolve_start(loop_base(connection->loop), connection->url->host, connection->url->port,
+					    on_resolved, connection);
+	if (!connection->resolve)
+		redis_connection_fail(connection, "no file descriptor is left");
 }
 
 /* ---- losing it ---- */
 
-static void disconnect(struct redis *redis)
+static void disconnect(struct redis_connection *connection)
 {
-	redis->resolve = resolve_cancel(redis->resolve);
-	if (redis->readable)
-		event_free(redis->readable);
-	if (redis->writable)
-		event_free(redis->writable);
-	if (redis->reader)
-		redisReaderFree(redis->reader);
-	if (redis->fd >= 0)
-		close(redis->fd);
-	redis->readable = redis->writable = NULL;
-	redis->reader = NULL;
-	redis->fd = -1;
-	redis->written = 0;
-	buffer_free(&redis->out);
-	while (redis->oldest)
-		answer_oldest(redis, -EHOSTDOWN, NULL);
+	connection->resolve = resolve_cancel(connection->resolve);
+	if (connection->readable)
+		event_free(connection->readable);
+	if (connection->writable)
+		event_free(connection->writable);
+	if (connection->reader)
+		redisReaderFree(connection->reader);
+	if (connection->fd >= 0)
+		close(connection->fd);
+	connection->readable = connection->writable = NULL;
+	connection->reader = NULL;
+	connection->fd = -1;
+	connection->written = 0;
+	buffer_free(&connection->out);
+	while (connection->oldest)
+		answer_oldest(connection, -EHOSTDOWN, NULL);
 }
 
-static void forget_addresses(struct redis *redis)
+static void forget_addresses(struct redis_connection *connection)
 {
-	if (redis->addresses)
-		freeaddrinfo(redis->addresses);
-	redis->addresses = redis->next_address = NULL;
+	if (connection->addresses)
+		freeaddrinfo(connection->addresses);
+	connection->addresses = connection->next_address = NULL;
 }
 
-void redis_connection_fail(struct redis *redis, const char *format, ...)
+void redis_connection_fail(struct redis_connection *connection, const char *format, ...)
 {
-	char before[sizeof(redis->error)];
+	size_t label = strlen(connection->label), size = sizeof(connection->error) - label;
+	char before[sizeof(connection->error)];
 	va_list arguments;
 
-	memcpy(before, redis->error, sizeof(before));
+	memcpy(before, connection->error, sizeof(before));
+	memcpy(connection->error, connection->label, label);
 	va_start(arguments, format);
-	vsnprintf(redis->error, sizeof(redis->error), format, arguments);
+	vsnprintf(connection->error + label, size, format, arguments);
 	va_end(arguments);
-	if (!string_equal(before, redis->error)) /* once a reason, not once an attempt */
-		log_warning("Redis: %s; connecting again until it is there", redis->error);
+	if (!string_equal(before, connection->error)) /* once a reason, not once an attempt */
+		log_warning("Redis: %s; connecting again until it is there", connection->error);
 
-	disconnect(redis);
-	if (redis->state < REDIS_GREETING && redis->next_address) {
-		connect_next(redis);
+	disconnect(connection);
+	if (connection->state < REDIS_GREETING && connection->next_address) {
+		connect_next(connection);
 		return;
 	}
-	forget_addresses(redis);
-	redis->state = REDIS_WAITING;
-	set_timer(redis, reconnect_delay(redis->failures++));
+	forget_addresses(connection);
+	connection->state = REDIS_WAITING;
+	set_timer(connection, reconnect_delay(connection->failures++));
+	connection->changed(connection);
 }
 
-static bool overdue(const struct redis *redis)
+static bool overdue(const struct redis_connection *connection)
 {
-	return redis->oldest && monotonic_us() >= redis->oldest->deadline + OVERDUE;
+	return connection->oldest && monotonic_us() >= connection->oldest->deadline + OVERDUE;
 }
 
 /* After a stop of our own the replies may lie in the socket while their time has passed: read before judging. */
-static void judge_silence(struct redis *redis)
+static void judge_silence(struct redis_connection *connection)
 {
-	if (overdue(redis))
-		on_readable(redis->fd, EV_READ, redis);
-	if (redis->state != REDIS_READY)
+	if (overdue(connection))
+		on_readable(connection->fd, EV_READ, connection);
+	if (connection->state != REDIS_READY)
 		return;
-	if (overdue(redis))
-		redis_connection_fail(redis, "the server is silent");
-	else if (redis->oldest)
-		set_timer(redis, redis->oldest->deadline + OVERDUE - monotonic_us());
+	if (overdue(connection))
+		redis_connection_fail(connection, "the server is silent");
+	else if (connection->oldest)
+		set_timer(connection, connection->oldest->deadline + OVERDUE - monotonic_us());
 }
 
 static void on_timer(int fd, short what, void *argument)
 {
-	struct redis *redis = argument;
+	struct redis_connection *connection = argument;
 
 	(void)fd, (void)what;
-	if (redis->state == REDIS_WAITING)
-		start(redis);
-	else if (redis->state == REDIS_READY)
-		judge_silence(redis);
+	if (connection->state == REDIS_WAITING)
+		start(connection);
+	else if (connection->state == REDIS_READY)
+		judge_silence(connection);
 	else
-		redis_connection_fail(redis, "no answer within 2 seconds");
+		redis_connection_fail(connection, "no answer within 2 seconds");
 }
 
 /* ---- the whole ---- */
 
-/* CLIENT SETNAME takes no spaces. */
-static char *client_name(const char *name)
+struct redis_connection *redis_connection_new(struct loop *loop, const struct redis_url *url, const char *name,
+					      const char *label, void (*changed)(struct redis_connection *connection),
+					      void *owner)
 {
-	char *result = duplicate(name);
+	struct redis_connection *connection = allocate(sizeof(*connection));
 
-	for (char *c = result; *c; c++)
-		if (*c <= ' ' || *c > '~')
-			*c = '-';
-	return result;
+	connection->loop = loop;
+	connection->url = url;
+	connection->name = name;
+	snprintf(connection->label, sizeof(connection->label), "%s", label);
+	connection->changed = changed;
+	connection->owner = owner;
+	connection->fd = -1;
+	connection->newest = &connection->oldest;
+	connection->timer = event_new(loop_base(loop), -1, 0, on_timer, connection);
+	connection->flush = event_new(loop_base(loop), -1, 0, on_flush, connection);
+	check(connection->timer && connection->flush);
+	start(connection);
+	return connection;
 }
 
-struct redis *redis_new(struct loop *loop, const char *url, const char *name)
+struct redis_connection *redis_connection_free(struct redis_connection *connection)
 {
-	struct redis *redis = allocate(sizeof(*redis));
-	char *reason = NULL;
-
-	redis->loop = loop;
-	if (redis_url_parse(url, &redis->url, &reason) < 0)
-		panic("REDIS_URL was not checked: %s", reason);
-	redis->name = client_name(name);
-	redis->fd = -1;
-	redis->newest = &redis->oldest;
-	redis->waiters.next = redis->waiters.previous = &redis->waiters;
-	redis->timer = event_new(loop_base(loop), -1, 0, on_timer, redis);
-	redis->flush = event_new(loop_base(loop), -1, 0, on_flush, redis);
-	check(redis->timer && redis->flush);
-	start(redis);
-	return redis;
-}
-
-struct redis *redis_free(struct redis *redis)
-{
-	if (!redis)
+	if (!connection)
 		return NULL;
-	check(redis->waiters.next == &redis->waiters);
-	for (const struct redis_pending *pending = redis->oldest; pending; pending = pending->next)
+	for (const struct redis_pending *pending = connection->oldest; pending; pending = pending->next)
 		check(!pending->waiter);
-	disconnect(redis);
-	forget_addresses(redis);
-	event_free(redis->timer);
-	event_free(redis->flush);
-	redis_url_clear(&redis->url);
-	free(redis->name);
-	free(redis);
+	disconnect(connection);
+	forget_addresses(connection);
+	event_free(connection->timer);
+	event_free(connection->flush);
+	free(connection);
 	return NULL;
 }

@@ -1,14 +1,10 @@
 #include <signal.h>
 #include <stdio.h>
 
-#include "common/loop.h"
-#include "common/redis/redis.h"
 #include "common/redis/redis_url.h"
-#include "tests/unit/common/redis_server.h"
+#include "tests/unit/common/redis_scene.h"
 #include "tests/unit/common/servers.h"
 #include "tests/unit/test.h"
-
-#define TIMEOUT PRONG_SECONDS(5)
 
 static const char *const no_options[] = { NULL };
 
@@ -79,54 +75,6 @@ TEST(redis_url, says_what_is_wrong)
 	CU_ASSERT(refused("unix:///path?database=1", "db"));
 	CU_ASSERT(refused("unix:///%2", "escape"));
 	CU_ASSERT(!refused("redis://:secret%4@host", "secret"));
-}
-
-/* ---- a coroutine with a client ---- */
-
-struct scene {
-	struct loop *loop;
-	struct redis *redis;
-	struct redis_server *server; /* NULL: the shared one */
-	void (*body)(struct scene *scene);
-};
-
-static void play_coroutine(void *argument)
-{
-	struct scene *scene = argument;
-
-	scene->body(scene);
-	loop_stop(scene->loop);
-}
-
-static void play(const char *url, struct redis_server *server, void (*body)(struct scene *scene))
-{
-	struct scene scene = { .loop = loop_new(1000), .server = server, .body = body };
-
-	scene.redis = redis_new(scene.loop, url, "unit test");
-	CU_ASSERT_FATAL(coroutine_start(scene.loop, play_coroutine, &scene, NULL) == 0);
-	loop_run(scene.loop);
-	redis_free(scene.redis);
-	loop_free(scene.loop);
-}
-
-static bool pings(struct redis *redis)
-{
-	_cleanup_(reply_freep) redisReply *reply = NULL;
-
-	return redis_commandf(redis, TIMEOUT, &reply, "PING") == 0 && reply->type == REDIS_REPLY_STATUS;
-}
-
-/* Waits for what happens in the background, with a limit that only a failure reaches. */
-static bool pings_at_last(struct redis *redis)
-{
-	int64_t give_up = monotonic_us() + PRONG_SECONDS(30);
-
-	while (!pings(redis)) {
-		if (monotonic_us() > give_up)
-			return false;
-		coroutine_sleep_until(monotonic_us() + PRONG_MILLISECONDS(20));
-	}
-	return true;
 }
 
 /* ---- commands ---- */
@@ -559,5 +507,26 @@ TEST(redis, leaves_a_server_that_was_demoted)
 	struct redis_server *server = redis_server_new(no_options);
 
 	play(redis_server_url(server), server, read_only);
+	redis_server_free(server);
+}
+
+static void demoted(struct scene *scene)
+{
+	struct crowd crowd = { .scene = scene, .waiting = coroutine_current() };
+
+	CU_ASSERT(pings(scene->redis));
+	CU_ASSERT(coroutine_start(scene->loop, block_until_killed, &crowd, NULL) == 0);
+	coroutine_sleep_until(monotonic_us() + PRONG_MILLISECONDS(20));
+	free(redis_server_ask(scene->server, "REPLICAOF 127.0.0.1 1"));
+	CU_ASSERT(coroutine_wait(INT64_MAX) == 0);
+	CU_ASSERT_EQUAL(crowd.sum, -EROFS);
+	CU_ASSERT(pings_at_last(scene->redis));
+}
+
+TEST(redis, blocks_on_no_server_that_was_demoted)
+{
+	struct redis_server *server = redis_server_new(no_options);
+
+	play(redis_server_url(server), server, demoted);
 	redis_server_free(server);
 }
