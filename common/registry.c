@@ -551,6 +551,14 @@ const struct schedule *registry_schedule(const struct registry *registry, const 
 	return NULL;
 }
 
+bool registry_isolates(const struct registry *registry)
+{
+	for (size_t i = 0; i < registry->n_jobs; i++)
+		if (registry->jobs[i]->isolation == PRONG_PROCESS)
+			return true;
+	return false;
+}
+
 const char *job_queue_name(const struct prong_job *job)
 {
 	return job->queue ? job->queue : DEFAULT_QUEUE;

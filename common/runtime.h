@@ -38,6 +38,9 @@ enum runtime_part {
 	RUNTIME_SECURITY = 4, /* keyring and password hasher; needs RUNTIME_POSTGRES */
 };
 
+/* To PostgreSQL, of a job in a process of its own: one shared, one for a transaction. */
+#define RUNTIME_ISOLATED_CONNECTIONS 2
+
 /*
  * Builds the parts without waiting for any server: connections come and go in the background. Never fails. `name` shows
  * in the servers' lists of clients; `permits` is the password hasher's memory file (process.h), -1 without

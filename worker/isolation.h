@@ -5,10 +5,11 @@
  *     worker ──orders──> nursery ──fork──> one child an attempt
  *        ^──────────────report─────────────────┘
  *
- *     isolation.c        in the worker: places, orders, reports
- *     nursery.c          the nursery: forks, kills, reaps
- *     isolated.c         the child: one attempt of one job
- *     isolation_wire.c   what the worker and the child say to each other
+ *     isolation.c          in the worker: places and orders
+ *     isolation_report.c   in the worker: what a child reports
+ *     nursery.c            the nursery: forks, kills, reaps
+ *     isolated.c           the child: one attempt of one job
+ *     isolation_wire.c     what the worker and a child say to each other
  *
  * The worker keeps the lease and gives the verdict. A child is killed with all that it has started (its process group)
  * at its deadline, when its job is cancelled, and when the worker or the nursery dies; what it leaves running when it

@@ -50,6 +50,13 @@ int prong_job_attempt(const struct prong_ctx *ctx)
 	return ctx->delivery->attempt;
 }
 
+static void note_change(struct prong_ctx *ctx)
+{
+	ctx->notes->changed = true;
+	if (ctx->notes->on_change)
+		ctx->notes->on_change(ctx);
+}
+
 void prong_progress(struct prong_ctx *ctx, int64_t done, int64_t total)
 {
 	struct job_notes *notes = job_notes_of(ctx, "prong_progress()");
@@ -58,7 +65,7 @@ void prong_progress(struct prong_ctx *ctx, int64_t done, int64_t total)
 		return;
 	notes->done = done;
 	notes->total = total;
-	notes->changed = true;
+	note_change(ctx);
 }
 
 void job_notes_add_line(struct prong_ctx *ctx, const char *text)
@@ -70,7 +77,7 @@ void job_notes_add_line(struct prong_ctx *ctx, const char *text)
 		notes->lines = arena_alloc(&ctx->arena, JOB_LOG_LINES * sizeof(*notes->lines));
 	line = notes->lines[notes->n_lines++ % JOB_LOG_LINES];
 	snprintf(line, sizeof(*notes->lines), "%s", text);
-	notes->changed = true;
+	note_change(ctx);
 }
 
 void prong_job_log(struct prong_ctx *ctx, const char *format, ...)

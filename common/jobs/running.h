@@ -18,6 +18,8 @@ struct job_notes {
 	char (*lines)[JOB_LOG_SIZE + 1]; /* a ring in the context's arena; NULL: none yet */
 	unsigned n_lines;		 /* ever logged */
 	bool changed;			 /* since whoever sends them on took them last */
+	/* Called after each change of the above, by a job in a process of its own; NULL: nobody is. */
+	void (*on_change)(struct prong_ctx *ctx);
 
 	struct buffer result;	    /* JSON text; empty: none */
 	bool final;		    /* prong_fail_for_good() */

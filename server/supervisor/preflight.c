@@ -103,15 +103,20 @@ static bool check_migrations(struct preflight *preflight, struct prong_ctx *ctx)
 	return pending == 0 && !mistaken;
 }
 
-/* Processes × connections must fit into what the server leaves to users. */
+/* Processes × connections must fit into what the server leaves to users; jobs in processes of their own add theirs. */
 static void check_budget(struct preflight *preflight, struct prong_ctx *ctx)
 {
 	const struct plan *plan = preflight->plan;
+	const struct settings *settings = plan->settings;
 	struct postgres_result *result = NULL;
-	long long each = plan->settings->database_connections + plan->settings->database_transactions;
-	long long processes = (long long)plan->scoreboard->n_slots, most, reserved;
+	long long each = settings->database_connections + settings->database_transactions;
+	long long processes = (long long)plan->scoreboard->n_slots, isolated = 0, needed, most, reserved;
+	_cleanup_(freep) char *more = NULL;
 	int r;
 
+	if (registry_isolates(plan->registry))
+		isolated = (long long)plan->counts[PROCESS_WORKER] * settings->job_isolated;
+	needed = processes * each + isolated * RUNTIME_ISOLATED_CONNECTIONS;
 	r = postgres_run(ctx,
 			 "SELECT current_setting('max_connections'), current_setting('superuser_reserved_connections')",
 			 PRONG_PARAMETERS(), &result);
@@ -123,14 +128,15 @@ static void check_budget(struct preflight *preflight, struct prong_ctx *ctx)
 	most = atoll(postgres_result_text(result, 0, 0));
 	reserved = atoll(postgres_result_text(result, 0, 1));
 	postgres_result_free(result);
-	if (processes * each > most - reserved)
-		problem(preflight, STATUS_CONFIGURATION,
-			"%lld processes × %lld connections = %lld, but PostgreSQL allows %lld (max_connections %lld − "
-			"%lld "
-			"reserved): lower WEB_CONCURRENCY, JOB_PROCESSES, DATABASE_CONNECTIONS or "
-			"DATABASE_TRANSACTIONS, or "
-			"raise max_connections",
-			processes, each, processes * each, most - reserved, most, reserved);
+	if (needed <= most - reserved)
+		return;
+	more = isolated ? format_text(" + %lld isolated jobs × %d", isolated, RUNTIME_ISOLATED_CONNECTIONS)
+			: duplicate("");
+	problem(preflight, STATUS_CONFIGURATION,
+		"%lld processes × %lld connections%s = %lld, but PostgreSQL allows %lld (max_connections %lld − %lld "
+		"reserved): lower WEB_CONCURRENCY, JOB_PROCESSES, %sDATABASE_CONNECTIONS or DATABASE_TRANSACTIONS, or "
+		"raise max_connections",
+		processes, each, more, needed, most - reserved, most, reserved, isolated ? "JOB_ISOLATED, " : "");
 }
 
 static void check_secret(struct preflight *preflight, struct prong_ctx *ctx)

@@ -103,6 +103,7 @@ TEST(settings, have_defaults)
 	CU_ASSERT_EQUAL(settings->log_level, PRONG_LOG_INFO);
 	CU_ASSERT(settings->http_processes >= 1);
 	CU_ASSERT(settings->threads >= 2);
+	CU_ASSERT(settings->job_isolated >= 1);
 	CU_ASSERT_STRING_EQUAL(source_of(settings, "PORT", &value), "default");
 	settings_free(settings);
 	leave();
