@@ -121,12 +121,16 @@ static struct load load(struct prong_ctx *ctx, int64_t at)
 
 static int post_jobs(struct prong_ctx *ctx)
 {
-	struct load payload = load(ctx, 0);
-	long count = atol(prong_path(ctx, "count"));
+	struct load payloads[1000];
+	size_t count = strtoul(prong_path(ctx, "count"), NULL, 10);
 	int r;
 
-	for (long i = 0; i < count; i++) {
-		r = prong_enqueue(ctx, no_op, &payload);
+	payloads[0] = load(ctx, 0);
+	for (size_t i = 1; i < 1000; i++)
+		payloads[i] = payloads[0];
+	for (size_t batch; count > 0; count -= batch) {
+		batch = count < 1000 ? count : 1000;
+		r = prong_enqueue_many(ctx, no_op, payloads, batch, NULL);
 		if (r < 0)
 			return r;
 	}
