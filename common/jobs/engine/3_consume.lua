@@ -120,7 +120,7 @@ local function fail(k, now, id, record, extras, attempt, crashes, message, delay
 			.. ' times while running it; last: ' .. tostring(ok and last.message or message) })
 	end
 	bury(k, now, id, extras, attempt, crashes, message, limits.max_dead)
-	for _, value in ipairs({ id, header.name or '', code, header.durable and '1' or '0' }) do
+	for _, value in ipairs({ id, tostring(header.name or ''), code, header.durable and '1' or '0' }) do
 		buried[#buried + 1] = value
 	end
 end
