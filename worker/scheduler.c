@@ -6,6 +6,7 @@
 /* What a scheduler does; add a part here. */
 static scheduler_part_main *const mains[] = {
 	housekeeping_main,
+	ticker_main,
 };
 
 struct scheduler_part {
