@@ -71,10 +71,10 @@ int schedule_state_read(struct prong_ctx *ctx, struct schedule_state **ret_state
 	return r;
 }
 
-static struct job_draft make_draft(struct prong_ctx *ctx, const struct schedule *schedule, prong_time tick)
+static struct job_draft make_draft(struct prong_ctx *ctx, const struct schedule *schedule)
 {
 	const struct prong_schedule *entry = schedule->entry;
-	struct job_draft draft = { .job = entry->job, .options = { .durable = true }, .scheduled_for = tick };
+	struct job_draft draft = { .job = entry->job, .options = { .durable = true } };
 
 	draft.id = job_id_make(ctx->runtime->jobs, draft.job, &draft.options);
 	if (entry->payload) {
@@ -82,6 +82,26 @@ static struct job_draft make_draft(struct prong_ctx *ctx, const struct schedule 
 		draft.payload_size = strlen(draft.payload);
 	}
 	return draft;
+}
+
+static int compare_ids(const void *a, const void *b)
+{
+	return memcmp(((const struct job_draft *)a)->id.bytes, ((const struct job_draft *)b)->id.bytes,
+		      sizeof(prong_uuid));
+}
+
+/* The oldest first: the relay goes by the ids. */
+static struct job_draft *make_drafts(struct prong_ctx *ctx, const struct schedule *schedule, const prong_time *ticks,
+				     size_t n_ticks)
+{
+	struct job_draft *drafts = prong_alloc(ctx, n_ticks * sizeof(*drafts));
+
+	for (size_t i = 0; i < n_ticks; i++)
+		drafts[i] = make_draft(ctx, schedule);
+	qsort(drafts, n_ticks, sizeof(*drafts), compare_ids);
+	for (size_t i = 0; i < n_ticks; i++)
+		drafts[i].scheduled_for = ticks[i];
+	return drafts;
 }
 
 static int move(struct prong_ctx *ctx, const struct schedule *schedule, prong_time last, prong_time newest,
@@ -96,15 +116,14 @@ static int move(struct prong_ctx *ctx, const struct schedule *schedule, prong_ti
 int schedule_state_advance(struct prong_ctx *ctx, const struct schedule *schedule, prong_time last, prong_time newest,
 			   const prong_time *ticks, size_t n_ticks)
 {
-	struct job_draft *drafts = prong_alloc(ctx, n_ticks * sizeof(*drafts));
+	struct job_draft *drafts = make_drafts(ctx, schedule, ticks, n_ticks);
 	prong_opt_time run = { 0 };
 	prong_opt_uuid job = { 0 };
 	int r, moved;
 
-	for (size_t i = 0; i < n_ticks; i++) {
-		drafts[i] = make_draft(ctx, schedule, ticks[i]);
-		run = (prong_opt_time){ true, ticks[i] };
-		job = (prong_opt_uuid){ true, drafts[i].id };
+	if (n_ticks) {
+		run = (prong_opt_time){ true, ticks[n_ticks - 1] };
+		job = (prong_opt_uuid){ true, drafts[n_ticks - 1].id };
 	}
 	r = prong_begin(ctx);
 	if (r < 0)
@@ -120,7 +139,7 @@ int schedule_state_advance(struct prong_ctx *ctx, const struct schedule *schedul
 
 int schedule_state_run(struct prong_ctx *ctx, const struct schedule *schedule, prong_uuid *ret_id)
 {
-	struct job_draft draft = make_draft(ctx, schedule, (prong_time){ 0 });
+	struct job_draft draft = make_draft(ctx, schedule);
 	int r = outbox_add(ctx, &draft, 1);
 
 	if (r >= 0)
