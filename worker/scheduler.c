@@ -5,6 +5,7 @@
 
 /* What a scheduler does; add a part here. */
 static scheduler_part_main *const mains[] = {
+	reclaim_main,
 	housekeeping_main,
 	ticker_main,
 };

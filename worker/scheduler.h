@@ -3,6 +3,7 @@
  * drains, in a file of its own:
  *
  *     scheduler.c     the process: start, drain, leave
+ *     reclaim.c       jobs of processes that died run again at once
  *     housekeeping.c  what became due moves on even where no worker looks; the gauges of the queues' depths
  *     ticker.c        enqueues the jobs of schedules when they tick
  *
@@ -31,6 +32,7 @@ int scheduler_main(const struct process *process);
 typedef void scheduler_part_main(struct scheduler *scheduler);
 scheduler_part_main ticker_main;
 scheduler_part_main housekeeping_main; /* says READY after its first round */
+scheduler_part_main reclaim_main;
 
 /* Sleeps in a part; false: the process drains, and the part returns. */
 bool scheduler_sleep(struct scheduler *scheduler, prong_duration duration);

@@ -267,9 +267,9 @@ static int reclaim(struct job_queue *queue, const struct job_shard *shard, const
 			return r;
 		if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 || !reply_is_list(reply->element[2], 4))
 			return -EIO;
-		reclaimed->returned += (size_t)reply_integer(reply->element[0]);
 		left = reply_integer(reply->element[1]);
 		buried = read_buried(reply->element[2], arena, &count);
+		reclaimed->returned += (size_t)reply_integer(reply->element[0]) - count;
 		add_buried(reclaimed, buried, count, arena);
 	} while (left > 0);
 	return 0;
