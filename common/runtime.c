@@ -44,7 +44,8 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 							    .application_name = name,
 						    });
 	if (parts & RUNTIME_REDIS) {
-		runtime->redis = redis_new(runtime->loop, settings->redis_url, name);
+		runtime->redis = parts & RUNTIME_BRIEF ? redis_new_idle(runtime->loop, settings->redis_url, name)
+						       : redis_new(runtime->loop, settings->redis_url, name);
 		runtime->jobs = job_queue_new(runtime->loop, runtime->redis, registry);
 	}
 	if (parts & RUNTIME_SECURITY) {

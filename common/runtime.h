@@ -36,6 +36,7 @@ enum runtime_part {
 	RUNTIME_POSTGRES = 1,
 	RUNTIME_REDIS = 2,    /* and the job queue */
 	RUNTIME_SECURITY = 4, /* keyring and password hasher; needs RUNTIME_POSTGRES */
+	RUNTIME_BRIEF = 8,    /* for a process that may never use Redis: it connects when it does */
 };
 
 /* To PostgreSQL, of a job in a process of its own: one shared, one for a transaction. */

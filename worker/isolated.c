@@ -129,7 +129,8 @@ static struct runtime *make_runtime(const struct process *process)
 	settings = *process->settings;
 	settings.database_connections = settings.database_transactions = 1;
 	settings.max_requests = settings.job_concurrency = 1;
-	return runtime_new(&settings, process->registry, NULL, name, -1, RUNTIME_POSTGRES | RUNTIME_REDIS);
+	return runtime_new(&settings, process->registry, NULL, name, -1,
+			   RUNTIME_POSTGRES | RUNTIME_REDIS | RUNTIME_BRIEF);
 }
 
 static void bind_payload(struct isolated *isolated)

@@ -23,6 +23,10 @@ int redis_check_url(const char *url, char **ret_reason);
 
 /* `name` shows in CLIENT LIST. Connects in the background. */
 struct redis *redis_new(struct loop *loop, const char *url, const char *name);
+
+/* As redis_new(), but connects when the first command is to be sent. */
+struct redis *redis_new_idle(struct loop *loop, const char *url, const char *name);
+
 struct redis *redis_free(struct redis *redis); /* nobody may be waiting; returns NULL */
 
 /*

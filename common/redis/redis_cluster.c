@@ -36,7 +36,7 @@ int redis_slot(const char *key, size_t length)
 
 bool redis_is_cluster(const struct redis *redis)
 {
-	return redis->home->connection->in_cluster;
+	return redis->home->connection && redis->home->connection->in_cluster;
 }
 
 /* ---- nodes ---- */
@@ -99,11 +99,12 @@ static struct redis_node *node_at(struct redis *redis, const struct redis_node *
 
 struct redis_connection *redis_node_connection(struct redis *redis, struct redis_node *node)
 {
-	char label[sizeof(node->connection->label)];
+	char label[sizeof(node->connection->label)] = "";
 
 	if (node->connection)
 		return node->connection;
-	snprintf(label, sizeof(label), "%s:%s: ", node->url.host, node->url.port);
+	if (node != redis->home)
+		snprintf(label, sizeof(label), "%s:%s: ", node->url.host, node->url.port);
 	node->connection = redis_connection_new(redis->loop, &node->url, redis->name, label, on_changed, redis);
 	return node->connection;
 }
@@ -361,7 +362,7 @@ static char *client_name(const char *name)
 	return result;
 }
 
-struct redis *redis_new(struct loop *loop, const char *url, const char *name)
+struct redis *redis_new_idle(struct loop *loop, const char *url, const char *name)
 {
 	struct redis *redis = allocate(sizeof(*redis));
 	struct redis_node *home = allocate(sizeof(*home));
@@ -375,7 +376,14 @@ struct redis *redis_new(struct loop *loop, const char *url, const char *name)
 	redis->settle = (struct loop_task){ .function = settle, .argument = redis };
 	redis->waiters.next = redis->waiters.previous = &redis->waiters;
 	redis->stale = true;
-	home->connection = redis_connection_new(loop, &home->url, redis->name, "", on_changed, redis);
+	return redis;
+}
+
+struct redis *redis_new(struct loop *loop, const char *url, const char *name)
+{
+	struct redis *redis = redis_new_idle(loop, url, name);
+
+	redis_node_connection(redis, redis->home);
 	return redis;
 }
 

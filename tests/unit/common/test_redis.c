@@ -102,6 +102,33 @@ TEST(redis, commands_and_their_errors)
 	play(server_url(SERVER_REDIS), NULL, commands);
 }
 
+static bool server_lists(struct redis *redis, const char *name)
+{
+	_cleanup_(reply_freep) redisReply *reply = NULL;
+
+	CU_ASSERT_FATAL(redis_commandf(redis, TIMEOUT, &reply, "CLIENT LIST") == 0);
+	return strstr(reply->str, name) != NULL;
+}
+
+static void idle(struct scene *scene)
+{
+	struct redis *idle = redis_new_idle(scene->loop, server_url(SERVER_REDIS), "idle");
+
+	CU_ASSERT(pings(scene->redis));
+	CU_ASSERT(!server_lists(scene->redis, "name=idle"));
+	CU_ASSERT(!redis_connected(idle) && !redis_is_cluster(idle));
+	CU_ASSERT_STRING_EQUAL(redis_last_error(idle), "");
+	CU_ASSERT(pings(idle));
+	CU_ASSERT(server_lists(scene->redis, "name=idle"));
+	redis_free(idle);
+	redis_free(redis_new_idle(scene->loop, server_url(SERVER_REDIS), "idle"));
+}
+
+TEST(redis, an_idle_client_connects_when_it_is_used)
+{
+	play(server_url(SERVER_REDIS), NULL, idle);
+}
+
 struct crowd {
 	struct scene *scene;
 	struct coroutine *waiting;
