@@ -358,9 +358,6 @@ static int conclude(struct place *place, int killed_for, enum isolation_end *ret
 	*ret_end = ISOLATION_RETURNED;
 	if (place->report.returned)
 		return place->report.result;
-	if (killed_for == -ETIMEDOUT)
-		return prong_fail(place->ctx, 504, "timeout", "Its process was killed after %lld ms, at its deadline.",
-				  (long long)place->ctx->delivery->timeout / 1000);
 	if (killed_for < 0)
 		return killed_for;
 	*ret_end = ISOLATION_NOT_RUN;
