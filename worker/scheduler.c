@@ -7,7 +7,6 @@
 static scheduler_part_main *const mains[] = {
 	reclaim_main,
 	housekeeping_main,
-	ticker_main,
 };
 
 struct scheduler_part {

@@ -5,7 +5,6 @@
  *     scheduler.c     the process: start, drain, leave
  *     reclaim.c       jobs of processes that died run again at once
  *     housekeeping.c  what became due moves on even where no worker looks; the gauges of the queues' depths
- *     ticker.c        enqueues the jobs of schedules when they tick
  *
  * Everything a part does may be done by several schedulers at once: there is no leader.
  */
@@ -30,7 +29,6 @@ int scheduler_main(const struct process *process);
  * -ECANCELED, and returns. What must not be left half done is shielded (loop.h).
  */
 typedef void scheduler_part_main(struct scheduler *scheduler);
-scheduler_part_main ticker_main;
 scheduler_part_main housekeeping_main; /* says READY after its first round */
 scheduler_part_main reclaim_main;
 
