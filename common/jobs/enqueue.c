@@ -4,6 +4,7 @@
 #include "common/buffer.h"
 #include "common/context.h"
 #include "common/jobs/job_queue.h"
+#include "common/jobs/outbox.h"
 #include "common/json.h"
 #include "common/log.h"
 #include "common/schema/schema.h"
@@ -143,6 +144,21 @@ static int fail_full(struct prong_ctx *ctx, const struct prong_job *job, int res
 	return -ENOSPC;
 }
 
+static bool is_durable(const struct job_draft *draft)
+{
+	return draft->job->durable || draft->options.durable;
+}
+
+static int add_durable(struct prong_ctx *ctx, const struct job_draft *drafts, size_t count)
+{
+	int r = outbox_add(ctx, drafts, count);
+
+	for (size_t i = 0; r == 0 && i < count; i++)
+		if (drafts[i].options.ret_id)
+			*drafts[i].options.ret_id = drafts[i].id;
+	return r;
+}
+
 int prong_job_enqueue(struct prong_ctx *ctx, const struct prong_job *job, const void *record, size_t record_size,
 		      const struct prong_enqueue_options *options)
 {
@@ -154,20 +170,20 @@ int prong_job_enqueue(struct prong_ctx *ctx, const struct prong_job *job, const 
 		r = draft_init(ctx, job, record, options, &draft);
 	if (r < 0)
 		return r;
+	if (is_durable(&draft))
+		return add_durable(ctx, &draft, 1);
 	r = job_queue_add(ctx->runtime->jobs, &draft, 1, &added);
 	return r < 0 ? fail_full(ctx, job, r) : report(options, &added);
 }
 
-/* Those of one sort, durable or not, together. Returns how many stand for themselves no longer. */
-static int add_drafts(struct prong_ctx *ctx, const struct prong_job *job, struct job_draft *drafts, size_t count,
-		      bool durable)
+/* Returns how many unique keys are held by others. */
+static int add_drafts(struct prong_ctx *ctx, const struct prong_job *job, const struct job_draft *drafts, size_t count)
 {
 	_cleanup_(freep) struct job_added *added = NULL;
 	int r, existing = 0;
 
 	if (count == 0)
 		return 0;
-	(void)durable;
 	added = allocate_array(count, sizeof(*added));
 	r = job_queue_add(ctx->runtime->jobs, drafts, count, added);
 	for (size_t i = 0; r >= 0 && i < count; i++)
@@ -186,17 +202,16 @@ int prong_job_enqueue_many(struct prong_ctx *ctx, const struct prong_job *job, c
 	/* The durable ones gather at the end. */
 	for (size_t i = 0; i < count && r == 0; i++) {
 		const struct prong_enqueue_options *own = options ? &options[i] : &none;
-		bool durable = job->durable || own->durable;
-		size_t place = durable ? count - ++n_durable : i - n_durable;
+		size_t place = job->durable || own->durable ? count - ++n_durable : i - n_durable;
 
 		r = draft_init(ctx, job, records ? (const char *)records + i * record_size : NULL, own, &drafts[place]);
 	}
 	if (r < 0)
 		return r;
-	existing = add_drafts(ctx, job, drafts, count - n_durable, false);
-	if (existing < 0)
+	existing = add_drafts(ctx, job, drafts, count - n_durable);
+	if (existing < 0 || n_durable == 0)
 		return existing;
-	r = add_drafts(ctx, job, drafts + count - n_durable, n_durable, true);
+	r = add_durable(ctx, drafts + count - n_durable, n_durable);
 	return r < 0 ? r : existing;
 }
 
@@ -259,6 +274,14 @@ int prong_job_look(struct prong_ctx *ctx, const struct prong_job *job, prong_uui
 int prong_job_cancel(struct prong_ctx *ctx, const struct prong_job *job, prong_uuid id)
 {
 	char text[PRONG_UUID_TEXT_SIZE];
+	const char *const ids[] = { prong_uuid_format(id, text) };
+	int finished, r;
 
-	return job_queue_cancel(ctx->runtime->jobs, job_queue_name(job), prong_uuid_format(id, text));
+	/* Whether it is durable, only its row can tell. */
+	finished = outbox_finish(ctx, ids, 1);
+	if (finished < 0)
+		return finished;
+	r = job_queue_cancel(ctx->runtime->jobs, job_queue_name(job), text);
+	/* It was not in Redis yet. */
+	return r == -ENOENT && finished > 0 ? 0 : r;
 }

@@ -48,6 +48,23 @@ int postgres_run(struct prong_ctx *ctx, const char *sql, struct prong_parameters
 	return 0;
 }
 
+const char *postgres_array(struct prong_ctx *ctx, const char *const texts[], size_t count)
+{
+	struct buffer literal = { 0 };
+	const char *copy;
+
+	buffer_add_char(&literal, '{');
+	for (size_t i = 0; i < count; i++) {
+		if (i > 0)
+			buffer_add_char(&literal, ',');
+		buffer_add_string(&literal, texts[i]);
+	}
+	buffer_add_char(&literal, '}');
+	copy = arena_strndup(&ctx->arena, literal.data, literal.size);
+	buffer_free(&literal);
+	return copy;
+}
+
 int prong_database_exec(struct prong_ctx *ctx, const char *sql, struct prong_parameters parameters)
 {
 	_cleanup_(result_clearp) PGresult *result = NULL;

@@ -63,6 +63,11 @@ int postgres_run(struct prong_ctx *ctx, const char *sql, struct prong_parameters
 		 struct postgres_result **ret_result);
 
 /*
+ * The texts as a literal of an array, to be a parameter; in the context's arena. They must need no quoting: ids, names.
+ */
+const char *postgres_array(struct prong_ctx *ctx, const char *const texts[], size_t count);
+
+/*
  * Runs a script of several statements separated by ';' (simple protocol): in the context's transaction if there is one,
  * else statement by statement on one owned connection, outside any transaction. Suspends. 0, or a negative errno as in
  * database.h; where the server refused something, with its message, its SQLSTATE and the byte's position in the script
