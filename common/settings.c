@@ -43,10 +43,8 @@ static const struct unit {
 	const char *name;
 	prong_duration us;
 } units[] = {
-	{ "ms", PRONG_MILLISECONDS(1) },
-	{ "s", PRONG_SECONDS(1) },
-	{ "m", PRONG_MINUTES(1) },
-	{ "h", PRONG_HOURS(1) },
+	{ "ms", PRONG_MILLISECONDS(1) }, { "s", PRONG_SECONDS(1) }, { "m", PRONG_MINUTES(1) },
+	{ "h", PRONG_HOURS(1) },	 { "d", PRONG_DAYS(1) },
 };
 
 static int parse_duration(const char *text, prong_duration *ret_value)
@@ -136,6 +134,15 @@ static int check_watchdog_timeout(const char *text, char **ret_reason)
 	    (value == 0 || (value >= PRONG_SECONDS(2) && value <= PRONG_SECONDS(25))))
 		return 0;
 	return fail(ret_reason, "it is from 2s to 25s, or 0 for no watchdog");
+}
+
+static int check_history_age(const char *text, char **ret_reason)
+{
+	prong_duration value;
+
+	if (parse_duration(text, &value) == 0 && value >= PRONG_HOURS(1) && value <= PRONG_DAYS(3650))
+		return 0;
+	return fail(ret_reason, "it is from 1h to 3650d");
 }
 
 static char *compute_processors(const struct settings *settings)
@@ -248,6 +255,9 @@ static const struct setting table[] = {
 		.summary = "for requests and jobs to end after SIGTERM"),
 	DURATION("DATABASE_TIMEOUT", database_timeout, PRONG_MILLISECONDS(1), PRONG_DAYS(1), .fallback = "5s",
 		.summary = "of one statement"),
+	DURATION("JOB_HISTORY_AGE", job_history_age, PRONG_HOURS(1), PRONG_DAYS(3650), .fallback = "30d",
+		.accepts = check_history_age,
+		.summary = "how long the history of jobs is kept"),
 	INTEGER("PASSWORD_MEMORY", password_memory, 19456, 1048576, .fallback = "19456",
 		.summary = "KiB of memory of a password hash (Argon2id)"),
 	INTEGER("PASSWORD_PASSES", password_passes, 2, 10, .fallback = "2",
@@ -334,8 +344,8 @@ static void set_duration(struct reading *reading, const struct setting *setting,
 	prong_duration value;
 
 	if (parse_duration(text, &value) < 0)
-		wrong(reading, setting, "'%s' is not a duration: write a number with ms, s, m or h, as in 500ms or 30s",
-		      text);
+		wrong(reading, setting,
+		      "'%s' is not a duration: write a number with ms, s, m, h or d, as in 500ms or 30s", text);
 	else if (value < setting->low || value > setting->high)
 		wrong(reading, setting, "'%s' is not between 1ms and 24h", text);
 	else

@@ -43,6 +43,7 @@ struct settings {
 	prong_duration idle_timeout;	 /* IDLE_TIMEOUT: 75s */
 	prong_duration drain_timeout;	 /* DRAIN_TIMEOUT: 30s */
 	prong_duration database_timeout; /* DATABASE_TIMEOUT: 5s, of one statement */
+	prong_duration job_history_age;	 /* JOB_HISTORY_AGE: 30d */
 	prong_duration watchdog_timeout; /* WATCHDOG_TIMEOUT: 10s, for a process's loop to turn; 0: no watchdog */
 	int64_t worker_memory;		 /* WORKER_MEMORY: half the machine's, of all workers; MiB; 0: no limit */
 	int64_t password_memory;	 /* PASSWORD_MEMORY: 19456 KiB, at least that */

@@ -5,8 +5,7 @@
 
 /* What a scheduler does; add a part here. */
 static scheduler_part_main *const mains[] = {
-	reclaim_main,
-	housekeeping_main,
+	reclaim_main, housekeeping_main, relay_main, reconciler_main, retention_main,
 };
 
 struct scheduler_part {
@@ -61,8 +60,8 @@ int scheduler_main(const struct process *process)
 	struct scheduler_part parts[ARRAY_SIZE(mains)];
 	struct scheduler scheduler = { .process = process, .parts = parts };
 
-	scheduler.runtime =
-		runtime_new(process->settings, process->registry, process->scoreboard, name, -1, RUNTIME_REDIS);
+	scheduler.runtime = runtime_new(process->settings, process->registry, process->scoreboard, name, -1,
+					RUNTIME_POSTGRES | RUNTIME_REDIS);
 	log_attach(scheduler.runtime->loop);
 	process_attach(process, scheduler.runtime->loop, drain, &scheduler);
 	start_parts(&scheduler);

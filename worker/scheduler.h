@@ -5,6 +5,9 @@
  *     scheduler.c     the process: start, drain, leave
  *     reclaim.c       jobs of processes that died run again at once
  *     housekeeping.c  what became due moves on even where no worker looks; the gauges of the queues' depths
+ *     relay.c         puts durable jobs from the outbox into Redis
+ *     reconciler.c    has those put there again that Redis lost
+ *     retention.c     deletes from PostgreSQL what has been kept long enough
  *
  * Everything a part does may be done by several schedulers at once: there is no leader.
  */
@@ -31,6 +34,9 @@ int scheduler_main(const struct process *process);
 typedef void scheduler_part_main(struct scheduler *scheduler);
 scheduler_part_main housekeeping_main; /* says READY after its first round */
 scheduler_part_main reclaim_main;
+scheduler_part_main relay_main;
+scheduler_part_main reconciler_main;
+scheduler_part_main retention_main;
 
 /* Sleeps in a part; false: the process drains, and the part returns. */
 bool scheduler_sleep(struct scheduler *scheduler, prong_duration duration);

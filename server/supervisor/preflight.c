@@ -111,12 +111,13 @@ static void check_budget(struct preflight *preflight, struct prong_ctx *ctx)
 	struct postgres_result *result = NULL;
 	long long each = settings->database_connections + settings->database_transactions;
 	long long processes = (long long)plan->scoreboard->n_slots, isolated = 0, needed, most, reserved;
+	long long listening = (long long)plan->counts[PROCESS_SCHEDULER];
 	_cleanup_(freep) char *more = NULL;
 	int r;
 
 	if (registry_isolates(plan->registry))
 		isolated = (long long)plan->counts[PROCESS_WORKER] * settings->job_isolated;
-	needed = processes * each + isolated * RUNTIME_ISOLATED_CONNECTIONS;
+	needed = processes * each + listening + isolated * RUNTIME_ISOLATED_CONNECTIONS;
 	r = postgres_run(ctx,
 			 "SELECT current_setting('max_connections'), current_setting('superuser_reserved_connections')",
 			 PRONG_PARAMETERS(), &result);
@@ -133,10 +134,12 @@ static void check_budget(struct preflight *preflight, struct prong_ctx *ctx)
 	more = isolated ? format_text(" + %lld isolated jobs × %d", isolated, RUNTIME_ISOLATED_CONNECTIONS)
 			: duplicate("");
 	problem(preflight, STATUS_CONFIGURATION,
-		"%lld processes × %lld connections%s = %lld, but PostgreSQL allows %lld (max_connections %lld − %lld "
+		"%lld processes × %lld connections + %lld to listen%s = %lld, but PostgreSQL allows %lld "
+		"(max_connections %lld − %lld "
 		"reserved): lower WEB_CONCURRENCY, JOB_PROCESSES, %sDATABASE_CONNECTIONS or DATABASE_TRANSACTIONS, or "
 		"raise max_connections",
-		processes, each, more, needed, most - reserved, most, reserved, isolated ? "JOB_ISOLATED, " : "");
+		processes, each, listening, more, needed, most - reserved, most, reserved,
+		isolated ? "JOB_ISOLATED, " : "");
 }
 
 static void check_secret(struct preflight *preflight, struct prong_ctx *ctx)

@@ -178,7 +178,7 @@ class Preflight(CommandTest):
 
     def test_more_connections_than_the_server_allows(self):
         self.assert_mistake(self.run_command("serve", WEB_CONCURRENCY=20, DATABASE_CONNECTIONS=10), 78,
-                            "22 processes × 14 connections = 308", "max_connections 200")
+                            "22 processes × 14 connections + 1 to listen = 309", "max_connections 200")
 
     def test_another_secret(self):
         self.app.start()
