@@ -84,6 +84,12 @@ int redis_slot(const char *key, size_t length);
  */
 int redis_check_server(struct redis *redis, prong_duration timeout, char **ret_reason);
 
+/*
+ * Says what a crash of Redis or its host would lose, by its appendonly, appendfsync and save: a sentence for the log
+ * (malloc'ed), of the worst master of a cluster. 1 where it is a warning, else 0. Suspends; errors as redis_command().
+ */
+int redis_persistence(struct redis *redis, prong_duration timeout, char **ret_text);
+
 void reply_freep(redisReply **reply); /* for _cleanup_ */
 
 #endif

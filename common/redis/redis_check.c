@@ -139,3 +139,69 @@ int redis_check_server(struct redis *redis, prong_duration timeout, char **ret_r
 {
 	return check_masters(redis, monotonic_us() + timeout, is_fit, NULL, ret_reason);
 }
+
+/* ---- what it promises ---- */
+
+enum persistence { SYNCED, EVERY_SECOND, UNSYNCED, HIDDEN, SNAPSHOTS, NOTHING }; /* ever worse */
+
+struct promise {
+	enum persistence persistence;
+	char *text; /* of the worst so far; NULL: none yet */
+};
+
+static enum persistence persistence_of(const struct facts *facts)
+{
+	const char *append = setting(facts, "appendonly"), *sync = setting(facts, "appendfsync"),
+		   *save = setting(facts, "save");
+
+	if (!append || !sync || !save)
+		return HIDDEN;
+	if (!string_equal(append, "yes"))
+		return *save ? SNAPSHOTS : NOTHING;
+	if (string_equal(sync, "always"))
+		return SYNCED;
+	return string_equal(sync, "everysec") ? EVERY_SECOND : UNSYNCED;
+}
+
+static int note_persistence(const struct facts *facts, void *argument, char **ret_reason)
+{
+	static const char *const meanings[] = {
+		[SYNCED] = "keeps jobs in its AOF, synced with every write: a crash of its host loses none",
+		[EVERY_SECOND] = "keeps jobs in its AOF, synced every second: a crash of its host may lose the last "
+				 "second",
+		[UNSYNCED] =
+			"keeps jobs in its AOF, which its system writes to disk when it likes: a crash of its host may "
+			"lose the last half minute; set appendfsync everysec",
+		[HIDDEN] =
+			"hides CONFIG and is taken as it is: see that its maxmemory-policy is noeviction, and that it "
+			"writes an AOF (appendonly yes)",
+		[SNAPSHOTS] =
+			"writes no AOF, only snapshots: a crash of it loses all jobs since the last one that are not "
+			"durable; set appendonly yes",
+		[NOTHING] = "writes no AOF: a restart of it loses all jobs that are not durable; set appendonly yes",
+	};
+	struct promise *worst = argument;
+	enum persistence persistence = persistence_of(facts);
+
+	(void)ret_reason;
+	if (worst->text && persistence <= worst->persistence)
+		return 0;
+	free(worst->text);
+	worst->text = format_text("%s %s", facts->who, meanings[persistence]);
+	worst->persistence = persistence;
+	return 0;
+}
+
+int redis_persistence(struct redis *redis, prong_duration timeout, char **ret_text)
+{
+	_cleanup_(freep) char *reason = NULL;
+	struct promise worst = { 0 };
+	int r = check_masters(redis, monotonic_us() + timeout, note_persistence, &worst, &reason);
+
+	if (r < 0) {
+		free(worst.text);
+		return r;
+	}
+	*ret_text = worst.text;
+	return worst.persistence >= HIDDEN;
+}

@@ -157,6 +157,16 @@ static void check_secret(struct preflight *preflight, struct prong_ctx *ctx)
 		problem(preflight, STATUS_UNAVAILABLE, "the signing keys cannot be read: %s", strerror(-r));
 }
 
+/* What is no mistake, but good to know. */
+static void tell_persistence(struct prong_ctx *ctx)
+{
+	_cleanup_(freep) char *text = NULL;
+	int r = redis_persistence(ctx->runtime->redis, PATIENCE, &text);
+
+	if (r >= 0)
+		log_line(r ? PRONG_LOG_WARNING : PRONG_LOG_INFO, NULL, NULL, 0, "%s", text);
+}
+
 static int check_all(struct prong_ctx *ctx, void *argument)
 {
 	struct preflight *preflight = argument;
@@ -169,6 +179,8 @@ static int check_all(struct prong_ctx *ctx, void *argument)
 	if (check_migrations(preflight, ctx) && plan->counts[PROCESS_HTTP] &&
 	    registry_module(plan->registry, ACCOUNTS_MODULE))
 		check_secret(preflight, ctx);
+	if (preflight->status == STATUS_OK)
+		tell_persistence(ctx);
 	return 0;
 }
 

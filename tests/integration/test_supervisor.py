@@ -53,6 +53,10 @@ class SupervisorTest(unittest.TestCase):
         self.start()
         self.wait_for_line(r"ready: 4 processes serve")
 
+    def test_says_what_redis_keeps(self):
+        self.start()
+        self.wait_for_line(r"Redis writes no AOF: a restart of it loses all jobs that are not durable")
+
     def test_takes_any_port_and_says_which(self):
         self.app.process = Process([self.app.program, "serve"], cwd=self.app.folder,
                                    env=self.app.environment | {"PORT": "0"})

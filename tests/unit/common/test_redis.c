@@ -502,6 +502,50 @@ TEST(redis, demands_noeviction)
 	redis_server_free(hidden);
 }
 
+struct promise {
+	const char *append, *sync, *save, *meaning;
+	int level;
+};
+
+static void promises(struct scene *scene)
+{
+	static const struct promise expected[] = {
+		{ "yes", "always", "", "synced with every write", 0 },
+		{ "yes", "everysec", "", "may lose the last second", 0 },
+		{ "yes", "no", "", "set appendfsync everysec", 0 },
+		{ "no", "everysec", "3600 1", "only snapshots", 1 },
+		{ "no", "everysec", "", "loses all jobs that are not durable; set appendonly yes", 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+		_cleanup_(freep) char *text = NULL;
+
+		free(redis_server_ask(scene->server, "CONFIG SET appendonly %s appendfsync %s save %s",
+				      expected[i].append, expected[i].sync, expected[i].save));
+		CU_ASSERT_EQUAL(redis_persistence(scene->redis, TIMEOUT, &text), expected[i].level);
+		CU_ASSERT(text && strstr(text, expected[i].meaning) && strncmp(text, "Redis ", 6) == 0);
+	}
+}
+
+static void hides(struct scene *scene)
+{
+	_cleanup_(freep) char *text = NULL;
+
+	CU_ASSERT_EQUAL(redis_persistence(scene->redis, TIMEOUT, &text), 1);
+	CU_ASSERT(text && strstr(text, "hides CONFIG") && strstr(text, "noeviction"));
+}
+
+TEST(redis, says_what_a_crash_would_lose)
+{
+	struct redis_server *server = redis_server_new(no_options);
+	struct redis_server *hidden = redis_server_new((const char *const[]){ "--rename-command", "CONFIG", "", NULL });
+
+	play(redis_server_url(server), server, promises);
+	play(redis_server_url(hidden), hidden, hides);
+	redis_server_free(server);
+	redis_server_free(hidden);
+}
+
 static void full(struct scene *scene)
 {
 	_cleanup_(reply_freep) redisReply *reply = NULL;

@@ -262,10 +262,12 @@ static void migrate(struct scene *scene)
 
 static void is_fit(struct scene *scene)
 {
-	_cleanup_(freep) char *reason = NULL;
+	_cleanup_(freep) char *reason = NULL, *text = NULL;
 
 	CU_ASSERT_EQUAL(redis_check_server(scene->redis, TIMEOUT, &reason), 0);
 	CU_ASSERT_PTR_NULL(reason);
+	CU_ASSERT_EQUAL(redis_persistence(scene->redis, TIMEOUT, &text), 0);
+	CU_ASSERT(text && strstr(text, "Redis at 127.0.0.1:") && strstr(text, "synced with every write"));
 }
 
 static void names_the_database(struct scene *scene)
@@ -279,12 +281,15 @@ static void names_the_database(struct scene *scene)
 
 static void names_the_node(struct scene *scene)
 {
-	_cleanup_(freep) char *reason = NULL;
+	_cleanup_(freep) char *reason = NULL, *text = NULL;
 	_cleanup_(freep) char *node = format_text(":%d ", redis_server_port(scene->masters[2]));
 
 	free(redis_server_ask(scene->masters[2], "CONFIG SET maxmemory-policy allkeys-lru"));
+	free(redis_server_ask(scene->masters[2], "CONFIG SET appendonly no"));
 	CU_ASSERT_EQUAL(redis_check_server(scene->redis, TIMEOUT, &reason), -EINVAL);
 	CU_ASSERT(reason && strstr(reason, "allkeys-lru") && strstr(reason, node));
+	CU_ASSERT_EQUAL(redis_persistence(scene->redis, TIMEOUT, &text), 1);
+	CU_ASSERT(text && strstr(text, "writes no AOF") && strstr(text, node));
 }
 
 static void misses_a_slot(struct scene *scene)
