@@ -108,84 +108,7 @@ int redis_commandf(struct redis *redis, prong_duration timeout, redisReply **ret
 	return finish(&route, r, reply, ret_reply);
 }
 
-/* ---- scripts and functions ---- */
-
-/* Has the server name the script: hashing it is the server's business anyhow. */
-static int load_script(struct redis *redis, prong_duration timeout, struct redis_script *script)
-{
-	_cleanup_(reply_freep) redisReply *reply = NULL;
-	int r = redis_command(redis, timeout, 3, (const char *[]){ "SCRIPT", "LOAD", script->source }, NULL, &reply);
-
-	if (r < 0)
-		return r;
-	if (reply->type != REDIS_REPLY_STRING || reply->len != sizeof(script->sha1) - 1)
-		return -EIO;
-	memcpy(script->sha1, reply->str, sizeof(script->sha1));
-	return 0;
-}
-
-/* COMMAND name count keys… arguments…, with the first key to route by. */
-struct call {
-	struct redis_route route;
-	struct redis_words words;
-	const char **argv;
-	size_t *lengths;
-	char *count;
-};
-
-static void call_name(struct call *call, const char *command, const char *name)
-{
-	call->argv[0] = command, call->lengths[0] = strlen(command);
-	call->argv[1] = name, call->lengths[1] = strlen(name);
-}
-
-static void call_init(struct call *call, size_t n_keys, size_t argc, const char *const argv[], const size_t lengths[])
-{
-	call->argv = allocate_array(argc + 3, sizeof(*call->argv));
-	call->lengths = allocate_array(argc + 3, sizeof(*call->lengths));
-	call->count = format_text("%zu", n_keys);
-	call->argv[2] = call->count, call->lengths[2] = strlen(call->count);
-	for (size_t i = 0; i < argc; i++) {
-		call->argv[3 + i] = argv[i];
-		call->lengths[3 + i] = lengths ? lengths[i] : strlen(argv[i]);
-	}
-	call->words = (struct redis_words){ .argc = argc + 3, .argv = call->argv, .lengths = call->lengths };
-	call->route = (struct redis_route){ .slot = -1 };
-	if (n_keys > 0)
-		call->route.key = call->argv[3], call->route.key_length = call->lengths[3];
-}
-
-static void call_end(struct call *call)
-{
-	redis_route_end(&call->route);
-	free(call->argv);
-	free(call->lengths);
-	free(call->count);
-}
-
-int redis_eval(struct redis *redis, prong_duration timeout, struct redis_script *script, size_t n_keys, size_t argc,
-	       const char *const argv[], const size_t lengths[], redisReply **ret_reply)
-{
-	_cleanup_(call_end) struct call call = { 0 };
-	int64_t deadline = monotonic_us() + timeout;
-	redisReply *reply = NULL;
-	int r;
-
-	if (script->sha1[0] == '\0') {
-		r = load_script(redis, timeout, script);
-		if (r < 0)
-			return r;
-	}
-	call_init(&call, n_keys, argc, argv, lengths);
-	call_name(&call, "EVALSHA", script->sha1);
-	r = redis_send(redis, &call.route, &call.words, deadline, &reply);
-	if (r == 0 && is_error(reply, "NOSCRIPT")) {
-		reply_freep(&reply);
-		call_name(&call, "EVAL", script->source);
-		r = redis_send(redis, &call.route, &call.words, deadline, &reply);
-	}
-	return finish(&call.route, r, reply, ret_reply);
-}
+/* ---- functions ---- */
 
 /* Loads it where the route leads. Another process may have done so meanwhile. */
 static int load_library(struct redis *redis, struct redis_route *route, const struct redis_library *library,
@@ -206,21 +129,32 @@ static int load_library(struct redis *redis, struct redis_route *route, const st
 int redis_call(struct redis *redis, prong_duration timeout, const struct redis_library *library, const char *function,
 	       size_t n_keys, size_t argc, const char *const argv[], const size_t lengths[], redisReply **ret_reply)
 {
-	_cleanup_(call_end) struct call call = { 0 };
+	_cleanup_(freep) const char **words = allocate_array(argc + 3, sizeof(*words));
+	_cleanup_(freep) size_t *sizes = allocate_array(argc + 3, sizeof(*sizes));
+	_cleanup_(freep) char *count = format_text("%zu", n_keys);
+	_cleanup_(redis_route_end) struct redis_route route = { .slot = -1 };
+	struct redis_words call = { .argc = argc + 3, .argv = words, .lengths = sizes };
 	int64_t deadline = monotonic_us() + timeout;
 	redisReply *reply = NULL;
 	int r;
 
-	call_init(&call, n_keys, argc, argv, lengths);
-	call_name(&call, "FCALL", function);
-	r = redis_send(redis, &call.route, &call.words, deadline, &reply);
+	words[0] = "FCALL", sizes[0] = 5;
+	words[1] = function, sizes[1] = strlen(function);
+	words[2] = count, sizes[2] = strlen(count);
+	for (size_t i = 0; i < argc; i++) {
+		words[3 + i] = argv[i];
+		sizes[3 + i] = lengths ? lengths[i] : strlen(argv[i]);
+	}
+	if (n_keys > 0)
+		route.key = words[3], route.key_length = sizes[3];
+	r = redis_send(redis, &route, &call, deadline, &reply);
 	for (int i = 0; i < LOADS && r == 0 && is_error(reply, "ERR Function not found"); i++) {
 		reply_freep(&reply);
-		r = load_library(redis, &call.route, library, deadline);
+		r = load_library(redis, &route, library, deadline);
 		if (r == 0)
-			r = redis_send(redis, &call.route, &call.words, deadline, &reply);
+			r = redis_send(redis, &route, &call, deadline, &reply);
 	}
-	return finish(&call.route, r, reply, ret_reply);
+	return finish(&route, r, reply, ret_reply);
 }
 
 void reply_freep(redisReply **reply)

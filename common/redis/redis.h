@@ -43,14 +43,6 @@ int redis_command(struct redis *redis, prong_duration timeout, size_t argc, cons
 /* printf-style with %s and %b as in hiredis, for the simple ones. */
 int redis_commandf(struct redis *redis, prong_duration timeout, redisReply **ret_reply, const char *format, ...);
 
-/* A Lua script, found by its SHA-1; loaded again where the server has forgotten it. KEYS are declared. */
-struct redis_script {
-	const char *source;
-	char sha1[41]; /* filled at first use */
-};
-int redis_eval(struct redis *redis, prong_duration timeout, struct redis_script *script, size_t n_keys, size_t argc,
-	       const char *const argv[], const size_t lengths[], redisReply **ret_reply);
-
 /*
  * A library of Redis functions. `source` begins with "#!lua name=…". Names of libraries and functions are unique in a
  * server: another text under the same names is not loaded, so all of them change with the text.

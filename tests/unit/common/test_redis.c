@@ -213,32 +213,7 @@ TEST(redis, a_cancelled_command_leaves_the_connection_in_order)
 	play(server_url(SERVER_REDIS), NULL, cancel);
 }
 
-/* ---- scripts ---- */
-
-static void scripts(struct scene *scene)
-{
-	static struct redis_script script = { .source = "return {KEYS[1], ARGV[1]}" };
-	static struct redis_script wrong = { .source = "return redis.call('INCR', KEYS[1])" };
-	redisReply *reply = NULL;
-
-	for (int i = 0; i < 2; i++) {
-		CU_ASSERT(redis_eval(scene->redis, TIMEOUT, &script, 1, 2, (const char *[]){ "key", "value" }, NULL,
-				     &reply) == 0);
-		CU_ASSERT(reply && reply->elements == 2 && string_equal(reply->element[1]->str, "value"));
-		reply_freep(&reply);
-		CU_ASSERT(redis_commandf(scene->redis, TIMEOUT, &reply, "SCRIPT FLUSH") == 0);
-		reply_freep(&reply);
-	}
-	CU_ASSERT(redis_commandf(scene->redis, TIMEOUT, &reply, "SET text abc") == 0);
-	reply_freep(&reply);
-	CU_ASSERT(redis_eval(scene->redis, TIMEOUT, &wrong, 1, 1, (const char *[]){ "text" }, NULL, &reply) == -EIO);
-	CU_ASSERT_PTR_NULL(reply);
-}
-
-TEST(redis, scripts_survive_a_flush)
-{
-	play(server_url(SERVER_REDIS), NULL, scripts);
-}
+/* ---- functions ---- */
 
 static const struct redis_library library = {
 	.source = "#!lua name=unit_test\n"
