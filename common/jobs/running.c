@@ -50,6 +50,12 @@ int prong_job_attempt(const struct prong_ctx *ctx)
 	return ctx->delivery->attempt;
 }
 
+prong_time prong_job_scheduled_for(const struct prong_ctx *ctx)
+{
+	job_notes_of(ctx, "prong_job_scheduled_for()");
+	return ctx->delivery->scheduled_for;
+}
+
 static void note_change(struct prong_ctx *ctx)
 {
 	ctx->notes->changed = true;

@@ -173,6 +173,9 @@ prong_uuid prong_job_id(const struct prong_ctx *ctx);
 /* The running attempt, from 1. */
 int prong_job_attempt(const struct prong_ctx *ctx);
 
+/* The tick of a schedule that it was enqueued for; 0 µs where it was enqueued otherwise. */
+prong_time prong_job_scheduled_for(const struct prong_ctx *ctx);
+
 /*
  * Makes the effects happen exactly once: inside a transaction, notes that this job is done, so that it commits with the
  * handler's own rows. Suspends. 0; -EALREADY when an earlier delivery has committed it: return that value, the
