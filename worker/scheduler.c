@@ -5,7 +5,7 @@
 
 /* What a scheduler does; add a part here. */
 static scheduler_part_main *const mains[] = {
-	reclaim_main, housekeeping_main, relay_main, reconciler_main, retention_main,
+	reclaim_main, housekeeping_main, relay_main, reconciler_main, retention_main, ticker_main,
 };
 
 struct scheduler_part {

@@ -8,6 +8,7 @@
  *     relay.c         puts durable jobs from the outbox into Redis
  *     reconciler.c    has those put there again that Redis lost
  *     retention.c     deletes from PostgreSQL what has been kept long enough
+ *     ticker.c        enqueues the jobs of schedules when they tick
  *
  * Everything a part does may be done by several schedulers at once: there is no leader.
  */
@@ -37,6 +38,7 @@ scheduler_part_main reclaim_main;
 scheduler_part_main relay_main;
 scheduler_part_main reconciler_main;
 scheduler_part_main retention_main;
+scheduler_part_main ticker_main;
 
 /* Sleeps in a part; false: the process drains, and the part returns. */
 bool scheduler_sleep(struct scheduler *scheduler, prong_duration duration);

@@ -106,7 +106,7 @@ static void start_postgres(void)
 				"UTF8", "--locale=C.UTF-8", NULL },
 		    true);
 	servers[SERVER_POSTGRES].pid = spawn((char *[]){ POSTGRES_FOLDER "postgres", "-F", "-D", data, "-k", folder,
-							 "-c", "listen_addresses=", "-c", "max_connections=50", "-c",
+							 "-c", "listen_addresses=", "-c", "max_connections=200", "-c",
 							 "max_prepared_transactions=2", NULL },
 					     true);
 }
