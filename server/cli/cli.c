@@ -9,8 +9,8 @@
 #include "server/supervisor/composition.h"
 
 static const struct command *const commands[] = {
-	&command_dev,  &command_serve,	&command_work,	 &command_migrate, &command_accounts,
-	&command_jobs, &command_config, &command_routes, &command_version,
+	&command_dev,  &command_serve,	   &command_work,   &command_migrate, &command_accounts,
+	&command_jobs, &command_schedules, &command_config, &command_routes,  &command_version,
 };
 
 static const struct command *find_command(const char *name)
@@ -81,7 +81,7 @@ static void write_commands(const struct invocation *invocation, FILE *out)
 {
 	fprintf(out, "Usage: %s COMMAND [ARGUMENTS]\n\n", invocation->program);
 	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-		fprintf(out, "  %-8s  %s\n", commands[i]->name, commands[i]->summary);
+		fprintf(out, "  %-9s  %s\n", commands[i]->name, commands[i]->summary);
 	fprintf(out, "\n`%s COMMAND --help` says more.\n", invocation->program);
 }
 

@@ -47,7 +47,7 @@ struct command {
 };
 
 extern const struct command command_dev, command_serve, command_work, command_migrate, command_accounts, command_jobs,
-	command_config, command_routes, command_version;
+	command_schedules, command_config, command_routes, command_version;
 
 /* Runs the command that argv names; returns the exit status. */
 int cli_run(int argc, char *argv[], const struct prong_app *app, const struct composition *composition);

@@ -20,10 +20,17 @@ static int nothing(struct prong_ctx *ctx)
 	return 0;
 }
 
-static const struct work payload = { .number = 7 };
+struct sweeping {
+	int32_t number;
+};
+PRONG_SCHEMA(sweeping, PRONG_FIELD(sweeping, number));
+
+static const struct sweeping payload = { .number = 7 };
 static const struct prong_job plain = { .name = "plain", .run = nothing };
 static const struct prong_job other = { .name = "other", .run = nothing };
-static const struct prong_job loaded = { .name = "loaded", .run = nothing, .payload = &work_schema };
+static const struct prong_job loaded = { .name = "loaded", .run = nothing, .payload = &sweeping_schema };
+
+static const struct prong_job *const jobs[] = { &plain, &other, &loaded, NULL };
 
 /* On a busy machine a tick may come late, but none may be dropped. */
 #define NONE_DROPPED .misfire = PRONG_MISFIRE_BACKFILL, .backfill = SCHEDULE_MAX_BACKFILL
@@ -53,13 +60,20 @@ static struct world {
 	size_t count;
 } world;
 
+static void ignore_notice(void *argument, const char *message)
+{
+	(void)argument, (void)message;
+}
+
 /* The first column of the first row as a number. */
 static int64_t sql_on(const char *url, const char *statement)
 {
 	PGconn *connection = PQconnectdb(url);
-	PGresult *result = PQexec(connection, statement);
+	PGresult *result;
 	int64_t number = 0;
 
+	PQsetNoticeProcessor(connection, ignore_notice, NULL);
+	result = PQexec(connection, statement);
 	if (PQresultStatus(result) != PGRES_COMMAND_OK && PQresultStatus(result) != PGRES_TUPLES_OK)
 		panic("%s: %s", statement, PQerrorMessage(connection));
 	if (PQntuples(result))
@@ -97,6 +111,7 @@ static void world_open(const struct prong_schedule *const *schedules)
 	const char *server = server_url(SERVER_POSTGRES);
 	struct buffer mistakes = { 0 };
 
+	log_open("ticker", "test", PRONG_LOG_ERROR + 1, false);
 	sql_on(server, "DROP DATABASE IF EXISTS ticker WITH (FORCE)");
 	sql_on(server, "CREATE DATABASE ticker");
 	world = (struct world){ .url = own_database(server) };
@@ -105,7 +120,7 @@ static void world_open(const struct prong_schedule *const *schedules)
 	world.app = (struct prong_app){
 		.name = "ticker",
 		.version = "1",
-		.jobs = PRONG_JOBS(&plain, &other, &loaded),
+		.jobs = jobs,
 		.schedules = schedules,
 	};
 	if (registry_new(&world.app, NULL, &world.registry, &mistakes) < 0)
@@ -119,6 +134,7 @@ static void world_open(const struct prong_schedule *const *schedules)
 		.job_concurrency = 1,
 		.max_requests = 10,
 		.password_hashes = 1,
+		.threads = 1,
 	};
 }
 
@@ -147,7 +163,6 @@ static _Noreturn void be_ticker(void)
 	static struct scheduler scheduler;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	log_open("ticker", "test", PRONG_LOG_ERROR + 1, false);
 	scheduler.runtime =
 		runtime_new(&world.settings, world.registry, NULL, "ticker", -1, RUNTIME_POSTGRES | RUNTIME_REDIS);
 	check(coroutine_start(scheduler.runtime->loop, run_ticker, &scheduler, NULL) == 0);
