@@ -23,8 +23,9 @@
  * hash   owner → identity of its process taken:OWNER  hash   id → "attempt bytes" of what that owner runs: membership
  * and fence in one
  *
- * A record is three lines: "time" of the enqueue (µs), followed by " x" where its header concerns the scripts; the
- * header as JSON; the payload as JSON, or nothing. Readers ignore header keys that they do not know.
+ * A record is three lines: the time of the enqueue (µs, by the producer's clock: for people and metrics only), followed
+ * by " x" where its header concerns the engine; the header as JSON; the payload as JSON, or nothing. Readers ignore
+ * header keys that they do not know.
  *
  * A live id has a body and is in exactly one of ready, ranked, keyed, delayed, dead and the taken:… To acknowledge is
  * to remove the field of this attempt from one's own taken:…: a stale worker's removal finds nothing, and its result is
@@ -119,10 +120,7 @@ struct job_draft {
 	prong_time scheduled_for; /* the tick that it is for; 0: none */
 };
 
-/*
- * The record of a draft without its time: what durable jobs keep in PostgreSQL. Includes header and payload; for
- * job_queue_relay().
- */
+/* Appends the record of a draft, enqueued now. */
 void job_record_write(const struct job_draft *draft, struct buffer *out);
 
 /* What became of a draft: its own id or, where another holds its unique key, that one's. */

@@ -42,6 +42,7 @@ void job_record_write(const struct job_draft *draft, struct buffer *out)
 {
 	const struct prong_enqueue_options *options = &draft->options;
 
+	buffer_add_integer(out, prong_time_now().us);
 	if (concerns_engine(options))
 		buffer_add_literal(out, " x");
 	buffer_add_literal(out, "\n{\"name\":");

@@ -21,8 +21,7 @@ end
 
 -- Adds a job with extras. Returns the id that holds its unique key where it is another's.
 local function add_with_extras(k, now, id, due, record)
-	local full = integer(now) .. record
-	local extras = extras_of(full)
+	local extras = extras_of(record)
 	if extras.unique then
 		local holder = unique_holder(k, now, extras.unique)
 		if holder and holder ~= id and extras.debounce and call('HEXISTS', k[BODY], holder) == 1 then
@@ -33,8 +32,8 @@ local function add_with_extras(k, now, id, due, record)
 		end
 		unique_hold(k, now, id, extras)
 	end
-	call('HSET', k[BODY], id, full)
-	call('HINCRBY', k[META], 'bytes', #full)
+	call('HSET', k[BODY], id, record)
+	call('HINCRBY', k[META], 'bytes', #record)
 	if extras.expires then
 		call('ZADD', k[TIMERS], now + extras.expires, 'e:' .. id)
 	end
@@ -53,7 +52,7 @@ end
 local function holders(k, now, args)
 	local existing = {}
 	for i = 4, #args, 3 do
-		local extras = extras_of('0' .. args[i + 2])
+		local extras = extras_of(args[i + 2])
 		local holder = extras and extras.unique and unique_holder(k, now, extras.unique)
 		if holder and holder ~= args[i] then
 			existing[#existing + 1] = (i - 4) / 3
@@ -64,11 +63,12 @@ local function holders(k, now, args)
 end
 
 -- args: token of the call ('': none), max_bytes (0: none), whether live ids stay as they are (1), then by three: id,
--- when it is due ('', '+' and µs from now, or µs), record without its time: "\nheader\npayload" or " x\nheader\npayload".
+-- when it is due ('', '+' and µs from now, or µs), record. Nothing new is made of records: Redis' Lua hashes each byte of
+-- every string.
 -- Returns by two: index from 0 and holder of the unique key, of those that were not added.
 local function enqueue(k, args)
 	local now = time_now()
-	local time, max_bytes, only_new = integer(now), tonumber(args[2]), args[3] == '1'
+	local max_bytes, only_new = tonumber(args[2]), args[3] == '1'
 	local bodies, ready, delayed, existing = {}, {}, {}, {}
 	local bytes, first = 0, call('ZRANGE', k[DELAYED], 0, 0, 'WITHSCORES')[2]
 
@@ -89,18 +89,17 @@ local function enqueue(k, args)
 	end
 	for i = 4, #args, 3 do
 		local id, due, record = args[i], due_time(now, args[i + 1]), args[i + 2]
-		if only_new and call('HEXISTS', k[BODY], id) == 1 then
-			bytes = bytes + 0
-		elseif string.sub(record, 1, 2) == ' x' then
+		local known = only_new and call('HEXISTS', k[BODY], id) == 1
+		if not known and string.find(record, '^%d+ x') then
 			local holder = add_with_extras(k, now, id, due, record)
 			if holder then
 				existing[#existing + 1] = (i - 4) / 3
 				existing[#existing + 1] = holder
 			end
-		else
+		elseif not known then
 			bodies[#bodies + 1] = id
-			bodies[#bodies + 1] = time .. record
-			bytes = bytes + #time + #record
+			bodies[#bodies + 1] = record
+			bytes = bytes + #record
 			if due then
 				delayed[#delayed + 1] = due
 				delayed[#delayed + 1] = id

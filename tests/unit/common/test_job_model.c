@@ -133,7 +133,7 @@ static const char *some_id(struct model *model)
 /* What a relay sends again is there once. */
 static void do_relay(struct model *model)
 {
-	struct job_relayed job = { .record = "\n{\"name\":\"nothing\",\"max_attempts\":6}\n{}" };
+	struct job_relayed job = { .record = "1\n{\"name\":\"nothing\",\"max_attempts\":6}\n{}" };
 	prong_uuid id = prong_uuid_make();
 
 	prong_uuid_format(id, job.id);
