@@ -51,8 +51,7 @@ static bool is_key(const char *key)
 	return size > 0 && size <= JOB_MAX_KEY && utf8_length(key, size) >= 0;
 }
 
-/* What is wrong with the options; NULL: nothing. */
-static const char *find_mistake(const struct prong_enqueue_options *options)
+const char *job_options_mistake(const struct prong_enqueue_options *options)
 {
 	if (options->delay < 0 || options->delay > MAX_DELAY || options->expires < 0 || options->expires > MAX_DELAY ||
 	    options->throttle < 0 || options->throttle > MAX_DELAY || options->debounce < 0 ||
@@ -78,7 +77,7 @@ static const char *find_mistake(const struct prong_enqueue_options *options)
 static int check_options(struct prong_ctx *ctx, const struct prong_job *job,
 			 const struct prong_enqueue_options *options)
 {
-	const char *mistake = find_mistake(options);
+	const char *mistake = job_options_mistake(options);
 
 	if (!mistake)
 		return 0;
