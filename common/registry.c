@@ -18,6 +18,7 @@ struct builder {
 	struct arena arena;
 	struct buffer *mistakes;
 	size_t n_mistakes;
+	bool public_only;		   /* routes that need accounts are passed over */
 	const struct prong_queue **queues; /* as listed; in the arena */
 	size_t n_queues;
 };
@@ -420,6 +421,8 @@ static void add_routes(struct builder *builder, const char *owner, const struct 
 				owner ? owner : "the application");
 			return;
 		}
+		if (builder->public_only && routes->access != PRONG_PUBLIC)
+			continue;
 		registry->routes = reallocate(registry->routes, (registry->n_routes + 1) * sizeof(*registry->routes));
 		registry->routes[registry->n_routes++] = routes;
 	}
@@ -469,6 +472,14 @@ static void add_modules(struct builder *builder, const struct prong_module *cons
 	}
 }
 
+static bool lists_module(const struct prong_module *const *modules, const char *name)
+{
+	for (; modules && *modules; modules++)
+		if ((*modules)->name && string_equal((*modules)->name, name))
+			return true;
+	return false;
+}
+
 int registry_new(const struct prong_app *app, const struct prong_module *const *builtin, struct registry **ret_registry,
 		 struct buffer *mistakes)
 {
@@ -477,7 +488,9 @@ int registry_new(const struct prong_app *app, const struct prong_module *const *
 
 	arena_init(&builder.arena);
 	registry->app = app;
+	builder.public_only = !lists_module(app->modules, ACCOUNTS_MODULE);
 	add_modules(&builder, builtin);
+	builder.public_only = false;
 	add_modules(&builder, app->modules);
 	add_routes(&builder, app->name, app->routes);
 	add_jobs(registry, app->jobs);

@@ -4,6 +4,7 @@
 #include "server/cli/cli.h"
 #include "server/http/http_metrics.h"
 #include "server/http/http_process.h"
+#include "server/routes/admin/admin.h"
 #include "server/routes/routes.h"
 #include "server/supervisor/composition.h"
 #include "worker/builtin.h"
@@ -11,7 +12,7 @@
 #include "worker/scheduler.h"
 #include "worker/worker.h"
 
-static const struct prong_module *const builtin_modules[] = { &jobs_module, &http_builtin_module,
+static const struct prong_module *const builtin_modules[] = { &jobs_module, &http_builtin_module, &http_admin_module,
 							      &worker_builtin_module, NULL };
 
 static void define_metrics(const struct registry *registry)

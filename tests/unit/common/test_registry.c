@@ -178,6 +178,38 @@ TEST(registry, finds_accounts_by_their_module)
 	CU_ASSERT_PTR_NOT_NULL(strstr(reserved, "module app: "));
 }
 
+static size_t routes_of(const struct prong_app *app, const struct prong_module *builtin)
+{
+	const struct prong_module *const modules[] = { builtin, NULL };
+	struct registry *registry = NULL;
+	struct buffer mistakes = { 0 };
+	size_t count;
+
+	CU_ASSERT_EQUAL_FATAL(registry_new(app, modules, &registry, &mistakes), 0);
+	count = registry->n_routes;
+	registry_free(registry);
+	buffer_free(&mistakes);
+	return count;
+}
+
+TEST(registry, leaves_out_built_in_routes_that_need_accounts)
+{
+	static const struct prong_module accounts = { .name = ACCOUNTS_MODULE };
+	const struct prong_route routes[] = {
+		{ PRONG_GET, "/public", handler },
+		{ PRONG_GET, "/own", handler, .access = PRONG_SIGNED_IN },
+		{ PRONG_GET, "/admin", handler, .access = PRONG_ADMIN },
+		{},
+	};
+	const struct prong_module builtin = { .name = "builtin", .routes = routes };
+
+	CU_ASSERT_EQUAL(routes_of(&(struct prong_app){ .name = "a", .version = "1" }, &builtin), 1);
+	CU_ASSERT_EQUAL(
+		routes_of(&(struct prong_app){ .name = "a", .version = "1", .modules = PRONG_MODULES(&accounts) },
+			  &builtin),
+		3);
+}
+
 TEST(registry, notices_a_list_of_routes_without_end)
 {
 	/* What comes behind a list in memory: no method and no address. */
