@@ -50,8 +50,9 @@ enum isolation_end {
  * while as many as JOB_ISOLATED run it waits for a place, without a deadline; then until the process has ended. At the
  * delivery's timeout, from its start, and on cancellation the process is killed.
  *
- * Returns the handler's result, or the negative errno of what ended it; the context's problem says why, as the handler
- * recorded it or how the process ended. `ret_started_at` is when the process was asked for (monotonic µs), 0: never.
+ * Returns the handler's result, or the negative errno of what ended it. The context's problem and notes are as if the
+ * handler had run here; the problem of one that crashed says how. `ret_started_at` is when the process was asked for
+ * (monotonic µs), 0: never.
  */
 int isolation_run(struct isolation *isolation, struct prong_ctx *ctx, enum isolation_end *ret_end,
 		  int64_t *ret_started_at);

@@ -34,7 +34,12 @@
 
 enum prong_isolation {
 	PRONG_COROUTINE, /* beside hundreds of others in the worker; heavy computing goes to prong_compute() */
-	PRONG_PROCESS,	 /* in a process of its own, killed at its timeout: for code that may crash, block or leak */
+	/*
+	 * In a process of its own, for code that may crash, block or leak: a crash is charged to this job alone, and
+	 * what it changes in memory is gone afterwards. At its timeout, and when it is cancelled, it is killed, with
+	 * all that it has started. JOB_ISOLATED run at once in a worker; others wait. Costs about a millisecond.
+	 */
+	PRONG_PROCESS,
 };
 
 struct prong_job {

@@ -1,5 +1,6 @@
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "tests/unit/worker/isolation_world.h"
@@ -294,6 +295,30 @@ TEST(isolation, leaves_nothing_running_and_nothing_leaked)
 		CU_ASSERT_FATAL(file_read(path, 4096, &text, &size) == 0);
 		CU_ASSERT(atol(strchr(text, ' ')) * getpagesize() < 64 * LARGE);
 	}
+	world_close(&world);
+}
+
+TEST(isolation, says_that_no_process_can_be_started)
+{
+	struct attempt refused = { 0 }, next = { 0 };
+	struct rlimit before, now;
+	struct world world;
+
+	world_open(&world, 1);
+	CU_ASSERT_FATAL(getrlimit(RLIMIT_NOFILE, &before) == 0);
+	now = before;
+	now.rlim_cur = (rlim_t)dup(STDERR_FILENO); /* the next descriptor there would be */
+	close((int)now.rlim_cur);
+	CU_ASSERT_FATAL(setrlimit(RLIMIT_NOFILE, &now) == 0);
+	attempt_run(&refused, &world, "look_around");
+	CU_ASSERT_FATAL(setrlimit(RLIMIT_NOFILE, &before) == 0);
+	CU_ASSERT_EQUAL(refused.result, -EHOSTDOWN);
+	CU_ASSERT_EQUAL(refused.end, ISOLATION_RETURNED);
+	CU_ASSERT_STRING_EQUAL(refused.ctx.problem.code, "no_process");
+	context_end(&refused.ctx);
+	attempt_run(&next, &world, "look_around");
+	CU_ASSERT_EQUAL(next.result, 5);
+	context_end(&next.ctx);
 	world_close(&world);
 }
 
