@@ -99,7 +99,7 @@ void buffer_add_json_string(struct buffer *buffer, const char *text, size_t size
 
 	buffer_reserve(buffer, size + 2);
 	buffer_add_char(buffer, '"');
-	while (i < size) {
+	while ((i += utf8_plain(text + i, size - i)) < size) {
 		bool escape = bytes[i] < 0x20 || bytes[i] == '"' || bytes[i] == '\\' || bytes[i] == 0x7F;
 		size_t length = bytes[i] < 0x80 ? !escape : utf8_sequence(bytes + i, size - i);
 

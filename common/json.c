@@ -140,7 +140,11 @@ const char *json_read_string(const char *at, struct json_slice *ret_slice)
 	const char *start = ++at;
 	bool escaped = false;
 
-	for (; *at != '"'; at++) {
+	for (;; at++) {
+		if (at - start > 16) /* long enough for a search that has to be set up */
+			at += strcspn(at, "\"\\");
+		if (*at == '"')
+			break;
 		if (*at == '\\') {
 			escaped = true;
 			at++;

@@ -130,8 +130,13 @@ static bool scan_string(struct scanner *s, bool *ret_escaped)
 	bool escaped = false;
 
 	for (s->next++; s->next < s->end;) {
-		unsigned char c = (unsigned char)*s->next;
+		unsigned char c;
 		size_t sequence;
+
+		s->next += utf8_plain(s->next, (size_t)(s->end - s->next));
+		if (s->next == s->end)
+			break;
+		c = (unsigned char)*s->next;
 
 		if (c == '"') {
 			s->next++;

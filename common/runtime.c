@@ -17,6 +17,9 @@
  */
 #define MAPPED_SIZE (256 * 1024)
 
+/* What is free at the heap's end stays up to this size: batches come and go many times a second. */
+#define KEPT_SIZE (8 * 1024 * 1024)
+
 struct runtime *runtime_new(const struct settings *settings, const struct registry *registry,
 			    struct scoreboard *scoreboard, const char *name, int permits, unsigned parts)
 {
@@ -25,6 +28,7 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 	if (sodium_init() < 0)
 		panic("libsodium cannot start");
 	mallopt(M_MMAP_THRESHOLD, MAPPED_SIZE);
+	mallopt(M_TRIM_THRESHOLD, KEPT_SIZE);
 	runtime->settings = settings;
 	runtime->registry = registry;
 	runtime->scoreboard = scoreboard;

@@ -1,6 +1,29 @@
 #include "common/utf8.h"
 
 #include <errno.h>
+#include <string.h>
+
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* The high bit of each byte that is zero; of others only behind one (exact enough to be compared with 0). */
+static uint64_t zeroes(uint64_t word)
+{
+	return (word - EACH(0x01)) & ~word & EACH(0x80);
+}
+
+size_t utf8_plain(const char *text, size_t size)
+{
+	size_t i = 0;
+
+	for (uint64_t word; size - i >= sizeof(word); i += sizeof(word)) {
+		memcpy(&word, text + i, sizeof(word));
+		/* Above 0x7F, quote, backslash, DEL, or, by the borrow of a subtraction, below 0x20. */
+		if ((word & EACH(0x80)) | zeroes(word ^ EACH('"')) | zeroes(word ^ EACH('\\')) |
+		    zeroes(word ^ EACH(0x7F)) | ((word - EACH(0x20)) & EACH(0x80)))
+			break;
+	}
+	return i;
+}
 
 size_t utf8_sequence(const unsigned char *text, size_t size)
 {
@@ -39,7 +62,13 @@ int64_t utf8_length(const char *text, size_t size)
 	int64_t length = 0;
 
 	while (next < end) {
-		size_t sequence = *next < 0x80 ? 1 : utf8_sequence(next, (size_t)(end - next));
+		size_t plain = utf8_plain((const char *)next, (size_t)(end - next)), sequence;
+
+		length += (int64_t)plain;
+		next += plain;
+		if (next == end)
+			break;
+		sequence = *next < 0x80 ? 1 : utf8_sequence(next, (size_t)(end - next));
 
 		if (!sequence)
 			return -EILSEQ;

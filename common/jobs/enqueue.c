@@ -86,43 +86,60 @@ static int check_options(struct prong_ctx *ctx, const struct prong_job *job,
 
 /* ---- drafts ---- */
 
-static int write_payload(struct prong_ctx *ctx, const struct prong_job *job, const void *record,
-			 struct job_draft *draft)
+static int check_record(struct prong_ctx *ctx, const struct prong_job *job, const void *record,
+			struct schema_errors *errors)
 {
-	struct schema_errors *errors;
-	struct buffer payload = { 0 };
-
 	if (!job->payload)
 		return 0;
 	check(record);
-	errors = arena_alloc(&ctx->arena, sizeof(*errors));
-	if (schema_validate(job->payload, record, &ctx->arena, errors) < 0)
-		return prong_fail(ctx, 422, "invalid_payload", "The payload of the job %s does not fit at %s: %s",
-				  job->name, errors->items[0].pointer, errors->items[0].detail);
-	schema_write_json(job->payload, SCHEMA_PAYLOAD, record, &payload);
-	draft->payload = arena_strndup(&ctx->arena, payload.data, payload.size);
-	draft->payload_size = payload.size;
-	buffer_free(&payload);
-	if ((int64_t)draft->payload_size > ctx->runtime->settings->max_payload)
-		return prong_fail(ctx, 413, "payload_too_large",
-				  "The payload of the job %s has %zu bytes; at most %lld are taken.", job->name,
-				  draft->payload_size, (long long)ctx->runtime->settings->max_payload);
+	if (schema_validate(job->payload, record, &ctx->arena, errors) == 0)
+		return 0;
+	return prong_fail(ctx, 422, "invalid_payload", "The payload of the job %s does not fit at %s: %s", job->name,
+			  errors->items[0].pointer, errors->items[0].detail);
+}
+
+/* Jobs that are enqueued in one call: their payloads lie in its arena, not in the context's, which only grows. */
+struct load {
+	struct prong_ctx *ctx;
+	const struct prong_job *job;
+	struct arena arena;
+	struct buffer text;
+};
+
+static void load_free(struct load *load)
+{
+	arena_reset(&load->arena);
+	buffer_free(&load->text);
+}
+
+static int write_payload(struct load *load, const void *record, struct job_draft *draft)
+{
+	int64_t limit = load->ctx->runtime->settings->max_payload;
+
+	if (!load->job->payload)
+		return 0;
+	load->text.size = 0;
+	schema_write_json(load->job->payload, SCHEMA_PAYLOAD, record, &load->text);
+	if ((int64_t)load->text.size > limit)
+		return prong_fail(load->ctx, 413, "payload_too_large",
+				  "The payload of the job %s has %zu bytes; at most %lld are taken.", load->job->name,
+				  load->text.size, (long long)limit);
+	draft->payload = arena_strndup(&load->arena, load->text.data, load->text.size);
+	draft->payload_size = load->text.size;
 	return 0;
 }
 
-static int draft_init(struct prong_ctx *ctx, const struct prong_job *job, const void *record,
-		      const struct prong_enqueue_options *options, struct job_draft *draft)
+static int draft_init(struct load *load, const void *record, const struct prong_enqueue_options *options,
+		      struct job_draft *draft)
 {
-	int r = check_options(ctx, job, options);
-
 	*draft = (struct job_draft){
-		.job = job,
-		.id = job_id_make(ctx->runtime->jobs, job, options),
-		.request_id = ctx->request_id,
-		.trace_id = ctx->trace_id,
+		.job = load->job,
+		.id = job_id_make(load->ctx->runtime->jobs, load->job, options),
+		.request_id = load->ctx->request_id,
+		.trace_id = load->ctx->trace_id,
 		.options = *options,
 	};
-	return r < 0 ? r : write_payload(ctx, job, record, draft);
+	return write_payload(load, record, draft);
 }
 
 /* What became of it, for the caller; returns how many of the two are another job's. */
@@ -158,21 +175,37 @@ static int add_durable(struct prong_ctx *ctx, const struct job_draft *drafts, si
 	return r;
 }
 
-int prong_job_enqueue(struct prong_ctx *ctx, const struct prong_job *job, const void *record, size_t record_size,
-		      const struct prong_enqueue_options *options)
+static int add_one(struct load *load, const void *record, const struct prong_enqueue_options *options)
 {
 	struct job_draft draft;
 	struct job_added added;
-	int r = check_job(ctx, job, record_size);
+	int r = draft_init(load, record, options, &draft);
 
-	if (r == 0)
-		r = draft_init(ctx, job, record, options, &draft);
 	if (r < 0)
 		return r;
 	if (is_durable(&draft))
-		return add_durable(ctx, &draft, 1);
-	r = job_queue_add(ctx->runtime->jobs, &draft, 1, &added);
-	return r < 0 ? fail_full(ctx, job, r) : report(options, &added);
+		return add_durable(load->ctx, &draft, 1);
+	r = job_queue_add(load->ctx->runtime->jobs, &draft, 1, &added);
+	return r < 0 ? fail_full(load->ctx, load->job, r) : report(options, &added);
+}
+
+int prong_job_enqueue(struct prong_ctx *ctx, const struct prong_job *job, const void *record, size_t record_size,
+		      const struct prong_enqueue_options *options)
+{
+	struct load load = { .ctx = ctx, .job = job };
+	struct schema_errors *errors = arena_alloc(&ctx->arena, sizeof(*errors));
+	int r = check_job(ctx, job, record_size);
+
+	if (r == 0)
+		r = check_options(ctx, job, options);
+	if (r == 0)
+		r = check_record(ctx, job, record, errors);
+	if (r < 0)
+		return r;
+	arena_init(&load.arena);
+	r = add_one(&load, record, options);
+	load_free(&load);
+	return r;
 }
 
 /* Returns how many unique keys are held by others. */
@@ -190,27 +223,82 @@ static int add_drafts(struct prong_ctx *ctx, const struct prong_job *job, const 
 	return r < 0 ? fail_full(ctx, job, r) : existing;
 }
 
-int prong_job_enqueue_many(struct prong_ctx *ctx, const struct prong_job *job, const void *records, size_t record_size,
-			   size_t count, const struct prong_enqueue_options *options)
+/* What prong_job_enqueue_many() was given. */
+struct records {
+	const char *first; /* NULL: jobs without payload */
+	size_t size, count;
+	const struct prong_enqueue_options *options; /* NULL: none */
+};
+
+static const void *record_at(const struct records *records, size_t i)
+{
+	return records->first ? records->first + i * records->size : NULL;
+}
+
+static const struct prong_enqueue_options *options_at(const struct records *records, size_t i)
 {
 	static const struct prong_enqueue_options none;
-	_cleanup_(freep) struct job_draft *drafts = allocate_array(count + 1, sizeof(*drafts));
+
+	return records->options ? &records->options[i] : &none;
+}
+
+/* Enqueues `count` records from `first` on. The durable drafts gather at the end. */
+static int add_part(struct load *load, const struct records *records, size_t first, size_t count,
+		    struct job_draft *drafts)
+{
 	size_t n_durable = 0;
-	int r = check_job(ctx, job, record_size), existing;
+	int existing, r = 0;
 
-	/* The durable ones gather at the end. */
 	for (size_t i = 0; i < count && r == 0; i++) {
-		const struct prong_enqueue_options *own = options ? &options[i] : &none;
-		size_t place = job->durable || own->durable ? count - ++n_durable : i - n_durable;
+		const struct prong_enqueue_options *options = options_at(records, first + i);
+		size_t place = load->job->durable || options->durable ? count - ++n_durable : i - n_durable;
 
-		r = draft_init(ctx, job, records ? (const char *)records + i * record_size : NULL, own, &drafts[place]);
+		r = draft_init(load, record_at(records, first + i), options, &drafts[place]);
 	}
 	if (r < 0)
 		return r;
-	existing = add_drafts(ctx, job, drafts, count - n_durable);
+	existing = add_drafts(load->ctx, load->job, drafts, count - n_durable);
 	if (existing < 0 || n_durable == 0)
 		return existing;
-	r = add_durable(ctx, drafts + count - n_durable, n_durable);
+	r = add_durable(load->ctx, drafts + count - n_durable, n_durable);
+	return r < 0 ? r : existing;
+}
+
+static int check_records(struct prong_ctx *ctx, const struct prong_job *job, const struct records *records)
+{
+	struct schema_errors *errors = arena_alloc(&ctx->arena, sizeof(*errors));
+	int r = 0;
+
+	for (size_t i = 0; i < records->count && r == 0; i++) {
+		if (records->options)
+			r = check_options(ctx, job, &records->options[i]);
+		if (r == 0)
+			r = check_record(ctx, job, record_at(records, i), errors);
+	}
+	return r;
+}
+
+int prong_job_enqueue_many(struct prong_ctx *ctx, const struct prong_job *job, const void *records, size_t record_size,
+			   size_t count, const struct prong_enqueue_options *options)
+{
+	const struct records all = { .first = records, .size = record_size, .count = count, .options = options };
+	_cleanup_(freep) struct job_draft *drafts = NULL;
+	struct load load = { .ctx = ctx, .job = job };
+	size_t at_once = job->durable && count > JOB_BATCH ? count : JOB_BATCH; /* of durable ones all or none */
+	int r = check_job(ctx, job, record_size), existing = 0;
+
+	if (r == 0)
+		r = check_records(ctx, job, &all);
+	if (r < 0)
+		return r;
+	drafts = allocate_array(at_once, sizeof(*drafts));
+	arena_init(&load.arena);
+	for (size_t done = 0; done < count && r >= 0; done += at_once) {
+		r = add_part(&load, &all, done, count - done < at_once ? count - done : at_once, drafts);
+		existing += r > 0 ? r : 0;
+		arena_reset(&load.arena);
+	}
+	load_free(&load);
 	return r < 0 ? r : existing;
 }
 

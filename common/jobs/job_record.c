@@ -1,7 +1,5 @@
 #include "common/jobs/job_record.h"
 
-#include <json-c/json.h>
-
 #include "common/buffer.h"
 #include "common/json.h"
 
@@ -84,53 +82,83 @@ static const char *take_line(const char **text, size_t *size, size_t *ret_length
 	return line;
 }
 
-static const char *header_text(struct json_object *header, const char *key, struct arena *arena)
-{
-	struct json_object *value;
+/* Members of a header that has passed json_check(). */
+struct header {
+	struct arena *arena;
+	struct json_slice name;
+	const char *value;
+};
 
-	if (!json_object_object_get_ex(header, key, &value) || !json_object_is_type(value, json_type_string))
-		return "";
-	return arena_strdup(arena, json_object_get_string(value));
+static bool is_member(const struct header *header, const char *name)
+{
+	return header->name.length == strlen(name) && memcmp(header->name.text, name, header->name.length) == 0;
 }
 
-static int64_t header_integer(struct json_object *header, const char *key)
+static void take_text(const struct header *header, const char *name, const char **ret_text)
 {
-	struct json_object *value;
+	struct json_slice slice;
+	size_t length;
 
-	return json_object_object_get_ex(header, key, &value) ? json_object_get_int64(value) : 0;
+	if (!is_member(header, name) || header->value[0] != '"')
+		return;
+	json_read_string(header->value, &slice);
+	*ret_text = slice.escaped ? json_unescape(&slice, header->arena, &length)
+				  : arena_strndup(header->arena, slice.text, slice.length);
 }
 
-static bool header_flag(struct json_object *header, const char *key)
+static int64_t take_integer(const struct header *header, const char *name, int64_t otherwise)
 {
-	struct json_object *value;
+	return is_member(header, name) ? strtoll(header->value, NULL, 10) : otherwise;
+}
 
-	return json_object_object_get_ex(header, key, &value) && json_object_get_boolean(value);
+static bool take_flag(const struct header *header, const char *name, bool otherwise)
+{
+	return is_member(header, name) ? header->value[0] == 't' : otherwise;
+}
+
+static void take_member(const struct header *header, struct job_record *record)
+{
+	take_text(header, "name", &record->name);
+	take_text(header, "request_id", &record->request_id);
+	take_text(header, "trace", &record->trace_id);
+	take_text(header, "key", &record->key);
+	record->max_attempts = (int)take_integer(header, "max_attempts", record->max_attempts);
+	record->timeout = take_integer(header, "timeout", record->timeout);
+	record->scheduled_for.us = take_integer(header, "scheduled_for", record->scheduled_for.us);
+	record->durable = take_flag(header, "durable", record->durable);
+	record->history = take_flag(header, "history", record->history);
+}
+
+static void read_header(const char *text, size_t size, struct arena *arena, struct job_record *record)
+{
+	struct header header = { .arena = arena };
+	const char *at = json_skip_space(text + 1);
+
+	record->header = arena_strndup(arena, text, size);
+	while (*at != '}') {
+		at = json_skip_space(json_read_string(at, &header.name));
+		header.value = json_skip_space(at + 1);
+		at = json_skip(header.value);
+		take_member(&header, record);
+		at = json_skip_space(at);
+		if (*at == ',')
+			at = json_skip_space(at + 1);
+	}
 }
 
 void job_record_parse(const char *text, size_t size, struct arena *arena, struct job_record *ret_record)
 {
-	_cleanup_(json_object_putp) struct json_object *header = NULL;
 	struct job_record record = { .name = "", .request_id = "", .trace_id = "", .key = "", .header = "{}" };
 	size_t length = 0;
 	const char *line = take_line(&text, &size, &length), *detail;
 
 	if (line) {
 		record.enqueued_at.us = strtoll(line, NULL, 10);
-		record.plain = line[length - 1] != 'x';
+		record.plain = !length || line[length - 1] != 'x';
 		line = take_line(&text, &size, &length);
 	}
-	if (line && json_parse(line, length, arena, &header, &detail) == 0 &&
-	    json_object_is_type(header, json_type_object)) {
-		record.header = arena_strndup(arena, line, length);
-		record.name = header_text(header, "name", arena);
-		record.request_id = header_text(header, "request_id", arena);
-		record.trace_id = header_text(header, "trace", arena);
-		record.key = header_text(header, "key", arena);
-		record.max_attempts = (int)header_integer(header, "max_attempts");
-		record.timeout = header_integer(header, "timeout");
-		record.scheduled_for.us = header_integer(header, "scheduled_for");
-		record.durable = header_flag(header, "durable");
-		record.history = header_flag(header, "history");
+	if (line && length && line[0] == '{' && json_check(line, length, arena, &detail) == 0) {
+		read_header(line, length, arena, &record);
 		record.payload = size ? arena_strndup(arena, text, size) : NULL;
 		record.payload_size = size;
 	}
