@@ -1,6 +1,7 @@
 /* prong_job_done() of include/prong/job.h. */
 #include "common/context.h"
 #include "common/jobs/job_queue.h"
+#include "common/jobs/running.h"
 #include "common/log.h"
 #include "common/postgres/pool.h"
 
@@ -14,10 +15,9 @@
 
 int prong_job_done(struct prong_ctx *ctx)
 {
+	struct job_notes *notes = job_notes_of(ctx, "prong_job_done()");
 	int r;
 
-	if (!ctx->delivery)
-		panic("prong_job_done() in a handler: it is for jobs");
 	if (!ctx->transaction || ctx->transaction->pinned) {
 		log_error("job %s: prong_job_done() outside a transaction: call prong_begin() before it",
 			  ctx->delivery->name);
@@ -26,5 +26,6 @@ int prong_job_done(struct prong_ctx *ctx)
 	r = prong_exec(ctx, NOTE_DONE, ctx->delivery->id);
 	if (r < 0)
 		return r;
+	notes->already_done = r == 0;
 	return r == 0 ? -EALREADY : 0;
 }

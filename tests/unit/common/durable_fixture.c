@@ -24,7 +24,9 @@ const struct prong_job other_thing_job = {
 	.name = "other_thing", .run = nothing, .payload = &thing_schema, .queue = "others", .durable = true
 };
 
-static const struct prong_queue things_queue = { .name = "things", .shards = 3 };
+static const struct prong_queue things_queue = {
+	.name = "things", .shards = 3, .max_dead = 5, .dead_age = PRONG_HOURS(1)
+};
 
 static const struct prong_app app = {
 	.name = "durable",

@@ -15,7 +15,9 @@ struct thing {
 	const char *text;
 };
 
-/* Never run: they are only enqueued. `durable_thing` and `other_thing` are durable, of the queues "things", "others".
+/*
+ * Never run: they are only enqueued. `durable_thing` and `other_thing` are durable, of the queues "things" and "others".
+ * "things" keeps 5 dead jobs for an hour.
  */
 extern const struct prong_job plain_thing_job, durable_thing_job, other_thing_job;
 

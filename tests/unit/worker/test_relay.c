@@ -6,70 +6,11 @@
 #include "common/jobs/outbox.h"
 #include "common/loop.h"
 #include "common/redis/redis.h"
-#include "tests/unit/common/durable_fixture.h"
 #include "tests/unit/common/servers.h"
 #include "tests/unit/test.h"
-#include "worker/scheduler.h"
+#include "tests/unit/worker/parts.h"
 
 #define TO_RELAY "SELECT count(*) FROM prong_outbox WHERE relayed_at IS NULL"
-
-/* Parts that run beside the test's coroutine. */
-struct world {
-	struct durable durable;
-	struct scheduler schedulers[2];
-	struct part {
-		struct world *world;
-		struct scheduler *scheduler;
-		scheduler_part_main *main;
-		struct coroutine *coroutine; /* NULL: it has ended */
-	} parts[4];
-	size_t n_parts, n_running;
-};
-
-static void part_main(void *argument)
-{
-	struct part *part = argument;
-
-	part->main(part->scheduler);
-	part->coroutine = NULL;
-	if (--part->world->n_running == 0)
-		loop_stop(part->scheduler->runtime->loop);
-}
-
-static void start(struct world *world, struct scheduler *scheduler, scheduler_part_main *main)
-{
-	struct part *part = &world->parts[world->n_parts++];
-
-	scheduler->runtime = world->durable.runtime;
-	*part = (struct part){ .world = world, .scheduler = scheduler, .main = main };
-	world->n_running++;
-	if (coroutine_start(world->durable.runtime->loop, part_main, part, &part->coroutine) < 0)
-		panic("no coroutine");
-}
-
-static void open_world(struct world *world)
-{
-	*world = (struct world){ 0 };
-	durable_open(&world->durable);
-}
-
-static void stop_parts(struct world *world)
-{
-	for (size_t i = 0; i < world->n_parts; i++) {
-		world->parts[i].scheduler->draining = true;
-		if (world->parts[i].coroutine)
-			coroutine_cancel(world->parts[i].coroutine);
-	}
-	if (world->n_running > 0)
-		loop_run(world->durable.runtime->loop);
-	world->n_parts = 0;
-}
-
-static void close_world(struct world *world)
-{
-	stop_parts(world);
-	durable_close(&world->durable);
-}
 
 struct bulk {
 	const struct prong_job *job;
@@ -93,11 +34,11 @@ static int enqueue_bulk(struct prong_ctx *ctx, void *argument)
 	return prong_job_enqueue_many(ctx, bulk->job, things, sizeof(*things), bulk->count, options);
 }
 
-static void enqueue(struct world *world, const struct prong_job *job, size_t count)
+static void enqueue(struct parts *parts, const struct prong_job *job, size_t count)
 {
 	struct bulk bulk = { .job = job, .count = count };
 
-	CU_ASSERT_EQUAL(durable_run(&world->durable, enqueue_bulk, &bulk), 0);
+	CU_ASSERT_EQUAL(durable_run(&parts->durable, enqueue_bulk, &bulk), 0);
 }
 
 /* What is waited for: as many jobs in a state of a queue. */
@@ -121,148 +62,134 @@ static int wait_for_state(struct prong_ctx *ctx, void *argument)
 	return r;
 }
 
-static bool comes_to(struct world *world, const char *queue, enum job_state state, uint64_t count)
+static bool comes_to(struct parts *parts, const char *queue, enum job_state state, uint64_t count)
 {
 	struct expected expected = { queue, state, count };
 
-	return durable_run(&world->durable, wait_for_state, &expected) == 0;
-}
-
-static int wait_for_sql(struct prong_ctx *ctx, void *argument)
-{
-	int r = 0;
-
-	(void)ctx;
-	while (r == 0 && durable_count(argument) > 0)
-		r = coroutine_sleep_until(monotonic_us() + PRONG_MILLISECONDS(5));
-	return r;
-}
-
-static bool comes_to_nothing(struct world *world, const char *sql)
-{
-	return durable_run(&world->durable, wait_for_sql, (char *)sql) == 0;
+	return durable_run(&parts->durable, wait_for_state, &expected) == 0;
 }
 
 /* ---- the relay ---- */
 
 TEST(relay, moves_rows_into_redis)
 {
-	struct world world;
+	struct parts parts;
 
-	open_world(&world);
-	enqueue(&world, &durable_thing_job, 3);
-	start(&world, &world.schedulers[0], relay_main);
-	CU_ASSERT(comes_to(&world, "things", JOB_STATE_READY, 3));
+	parts_open(&parts);
+	enqueue(&parts, &durable_thing_job, 3);
+	parts_start(&parts, 0, relay_main);
+	CU_ASSERT(comes_to(&parts, "things", JOB_STATE_READY, 3));
 	/* While it listens. */
-	enqueue(&world, &durable_thing_job, 1200);
-	enqueue(&world, &other_thing_job, 1);
-	CU_ASSERT(comes_to(&world, "things", JOB_STATE_READY, 1203));
-	CU_ASSERT(comes_to(&world, "others", JOB_STATE_READY, 1));
-	CU_ASSERT(comes_to_nothing(&world, TO_RELAY));
+	enqueue(&parts, &durable_thing_job, 1200);
+	enqueue(&parts, &other_thing_job, 1);
+	CU_ASSERT(comes_to(&parts, "things", JOB_STATE_READY, 1203));
+	CU_ASSERT(comes_to(&parts, "others", JOB_STATE_READY, 1));
+	CU_ASSERT(parts_come_to_nothing(&parts, TO_RELAY));
 	CU_ASSERT_EQUAL(durable_count("SELECT count(*) FROM prong_outbox"), 1204);
-	close_world(&world);
+	parts_close(&parts);
 }
 
 TEST(relay, keeps_delays)
 {
 	struct bulk bulk = { .job = &durable_thing_job, .count = 2, .options.delay = PRONG_HOURS(1) };
-	struct world world;
+	struct parts parts;
 
-	open_world(&world);
-	start(&world, &world.schedulers[0], relay_main);
-	CU_ASSERT_EQUAL(durable_run(&world.durable, enqueue_bulk, &bulk), 0);
-	CU_ASSERT(comes_to(&world, "things", JOB_STATE_DELAYED, 2));
-	close_world(&world);
+	parts_open(&parts);
+	parts_start(&parts, 0, relay_main);
+	CU_ASSERT_EQUAL(durable_run(&parts.durable, enqueue_bulk, &bulk), 0);
+	CU_ASSERT(comes_to(&parts, "things", JOB_STATE_DELAYED, 2));
+	parts_close(&parts);
 }
 
 TEST(relay, moves_large_records)
 {
 	struct bulk bulk = { .job = &durable_thing_job, .count = 45, .text = 1000000 };
-	struct world world;
+	struct parts parts;
 
-	open_world(&world);
-	CU_ASSERT_EQUAL(durable_run(&world.durable, enqueue_bulk, &bulk), 0);
-	start(&world, &world.schedulers[0], relay_main);
-	CU_ASSERT(comes_to(&world, "things", JOB_STATE_READY, 45));
-	CU_ASSERT(comes_to_nothing(&world, TO_RELAY));
-	close_world(&world);
+	parts_open(&parts);
+	CU_ASSERT_EQUAL(durable_run(&parts.durable, enqueue_bulk, &bulk), 0);
+	parts_start(&parts, 0, relay_main);
+	CU_ASSERT(comes_to(&parts, "things", JOB_STATE_READY, 45));
+	CU_ASSERT(parts_come_to_nothing(&parts, TO_RELAY));
+	parts_close(&parts);
 }
 
 TEST(relay, shares_the_work_with_others)
 {
-	struct world world;
+	struct parts parts;
 
-	open_world(&world);
-	enqueue(&world, &durable_thing_job, 4000);
-	start(&world, &world.schedulers[0], relay_main);
-	start(&world, &world.schedulers[1], relay_main);
-	CU_ASSERT(comes_to(&world, "things", JOB_STATE_READY, 4000));
-	CU_ASSERT(comes_to_nothing(&world, TO_RELAY));
-	close_world(&world);
+	parts_open(&parts);
+	enqueue(&parts, &durable_thing_job, 4000);
+	parts_start(&parts, 0, relay_main);
+	parts_start(&parts, 1, relay_main);
+	CU_ASSERT(comes_to(&parts, "things", JOB_STATE_READY, 4000));
+	CU_ASSERT(parts_come_to_nothing(&parts, TO_RELAY));
+	parts_close(&parts);
 }
 
 /* As if it had died between Redis and its commit. */
 TEST(relay, adds_no_job_twice)
 {
-	struct world world;
+	struct parts parts;
 
-	open_world(&world);
-	enqueue(&world, &durable_thing_job, 700);
-	start(&world, &world.schedulers[0], relay_main);
-	CU_ASSERT(comes_to(&world, "things", JOB_STATE_READY, 700));
-	CU_ASSERT(comes_to_nothing(&world, TO_RELAY));
+	parts_open(&parts);
+	enqueue(&parts, &durable_thing_job, 700);
+	parts_start(&parts, 0, relay_main);
+	CU_ASSERT(comes_to(&parts, "things", JOB_STATE_READY, 700));
+	CU_ASSERT(parts_come_to_nothing(&parts, TO_RELAY));
 	free(durable_sql("UPDATE prong_outbox SET relayed_at = NULL"));
 	free(durable_sql("NOTIFY " OUTBOX_CHANNEL));
-	CU_ASSERT(comes_to_nothing(&world, TO_RELAY));
-	CU_ASSERT_EQUAL(durable_in_state(&world.durable, "things", JOB_STATE_READY), 700);
-	close_world(&world);
+	CU_ASSERT(parts_come_to_nothing(&parts, TO_RELAY));
+	CU_ASSERT_EQUAL(durable_in_state(&parts.durable, "things", JOB_STATE_READY), 700);
+	parts_close(&parts);
 }
 
 TEST(relay, waits_for_redis)
 {
-	struct world world;
+	struct parts parts;
 
-	open_world(&world);
-	start(&world, &world.schedulers[0], relay_main);
-	redis_server_kill(world.durable.server);
-	enqueue(&world, &durable_thing_job, 10);
-	redis_server_launch(world.durable.server);
-	redis_server_wait(world.durable.server);
-	CU_ASSERT(comes_to_nothing(&world, TO_RELAY));
-	CU_ASSERT(comes_to(&world, "things", JOB_STATE_READY, 10));
-	close_world(&world);
+	parts_open(&parts);
+	parts_start(&parts, 0, relay_main);
+	redis_server_kill(parts.durable.server);
+	enqueue(&parts, &durable_thing_job, 10);
+	redis_server_launch(parts.durable.server);
+	redis_server_wait(parts.durable.server);
+	CU_ASSERT(parts_come_to_nothing(&parts, TO_RELAY));
+	CU_ASSERT(comes_to(&parts, "things", JOB_STATE_READY, 10));
+	parts_close(&parts);
 }
 
 TEST(relay, waits_for_postgresql)
 {
-	struct world world;
+	struct parts parts;
 
 	if (!server_is_private(SERVER_POSTGRES))
 		return;
-	open_world(&world);
-	start(&world, &world.schedulers[0], relay_main);
-	enqueue(&world, &durable_thing_job, 1);
-	CU_ASSERT(comes_to(&world, "things", JOB_STATE_READY, 1));
+	parts_open(&parts);
+	parts_start(&parts, 0, relay_main);
+	enqueue(&parts, &durable_thing_job, 1);
+	CU_ASSERT(comes_to(&parts, "things", JOB_STATE_READY, 1));
 	server_stop(SERVER_POSTGRES);
 	server_start(SERVER_POSTGRES);
 	free(durable_sql("UPDATE prong_outbox SET relayed_at = NULL, id = gen_random_uuid()"));
-	CU_ASSERT(comes_to_nothing(&world, TO_RELAY));
-	CU_ASSERT_EQUAL(durable_in_state(&world.durable, "things", JOB_STATE_READY), 2);
-	close_world(&world);
+	CU_ASSERT(parts_come_to_nothing(&parts, TO_RELAY));
+	CU_ASSERT_EQUAL(durable_in_state(&parts.durable, "things", JOB_STATE_READY), 2);
+	parts_close(&parts);
 }
 
 TEST(relay, leaves_what_no_job_of_the_application_has)
 {
-	struct world world;
+	struct parts parts;
 
-	open_world(&world);
-	enqueue(&world, &durable_thing_job, 1);
+	parts_open(&parts);
+	enqueue(&parts, &durable_thing_job, 1);
 	free(durable_sql("UPDATE prong_outbox SET queue = 'of another version'"));
-	enqueue(&world, &durable_thing_job, 1);
-	start(&world, &world.schedulers[0], relay_main);
-	CU_ASSERT(comes_to(&world, "things", JOB_STATE_READY, 1));
+	enqueue(&parts, &durable_thing_job, 1);
+	parts_start(&parts, 0, relay_main);
+	CU_ASSERT(comes_to(&parts, "things", JOB_STATE_READY, 1));
+	CU_ASSERT(parts_come_to_nothing(&parts, "SELECT count(*) - 1 FROM prong_outbox WHERE relayed_at IS NULL"));
 	CU_ASSERT_EQUAL(durable_count(TO_RELAY), 1);
-	close_world(&world);
+	parts_close(&parts);
 }
 
 /* ---- the reconciler ---- */
@@ -281,33 +208,33 @@ static int flush(struct prong_ctx *ctx, void *argument)
 
 TEST(reconciler, puts_back_what_redis_lost)
 {
-	struct world world;
+	struct parts parts;
 
-	open_world(&world);
-	start(&world, &world.schedulers[0], relay_main);
-	start(&world, &world.schedulers[0], reconciler_main);
-	enqueue(&world, &durable_thing_job, 2500);
-	enqueue(&world, &other_thing_job, 3);
-	CU_ASSERT(comes_to(&world, "things", JOB_STATE_READY, 2500));
+	parts_open(&parts);
+	parts_start(&parts, 0, relay_main);
+	parts_start(&parts, 0, reconciler_main);
+	enqueue(&parts, &durable_thing_job, 2500);
+	enqueue(&parts, &other_thing_job, 3);
+	CU_ASSERT(comes_to(&parts, "things", JOB_STATE_READY, 2500));
 	for (int i = 0; i < 3; i++) {
-		CU_ASSERT_EQUAL(durable_run(&world.durable, flush, NULL), 0);
-		CU_ASSERT(comes_to(&world, "things", JOB_STATE_READY, 2500));
-		CU_ASSERT(comes_to(&world, "others", JOB_STATE_READY, 3));
+		CU_ASSERT_EQUAL(durable_run(&parts.durable, flush, NULL), 0);
+		CU_ASSERT(comes_to(&parts, "things", JOB_STATE_READY, 2500));
+		CU_ASSERT(comes_to(&parts, "others", JOB_STATE_READY, 3));
 	}
-	close_world(&world);
+	parts_close(&parts);
 }
 
 TEST(reconciler, looks_at_its_start)
 {
-	struct world world;
+	struct parts parts;
 
-	open_world(&world);
-	enqueue(&world, &durable_thing_job, 5);
+	parts_open(&parts);
+	enqueue(&parts, &durable_thing_job, 5);
 	free(durable_sql("UPDATE prong_outbox SET relayed_at = now()"));
-	start(&world, &world.schedulers[0], relay_main);
-	start(&world, &world.schedulers[0], reconciler_main);
-	CU_ASSERT(comes_to(&world, "things", JOB_STATE_READY, 5));
-	close_world(&world);
+	parts_start(&parts, 0, relay_main);
+	parts_start(&parts, 0, reconciler_main);
+	CU_ASSERT(comes_to(&parts, "things", JOB_STATE_READY, 5));
+	parts_close(&parts);
 }
 
 static int bury_all(struct prong_ctx *ctx, void *argument)
@@ -339,23 +266,23 @@ static int bury_all(struct prong_ctx *ctx, void *argument)
 
 TEST(reconciler, marks_the_dead_and_leaves_them)
 {
-	struct world world;
+	struct parts parts;
 
-	open_world(&world);
-	start(&world, &world.schedulers[0], relay_main);
-	enqueue(&world, &other_thing_job, 3);
-	CU_ASSERT(comes_to(&world, "others", JOB_STATE_READY, 3));
-	CU_ASSERT_EQUAL(durable_run(&world.durable, bury_all, NULL), 0);
-	CU_ASSERT_EQUAL(durable_in_state(&world.durable, "others", JOB_STATE_DEAD), 3);
-	start(&world, &world.schedulers[0], reconciler_main);
-	CU_ASSERT(comes_to_nothing(&world, "SELECT count(*) FROM prong_outbox WHERE dead_at IS NULL"));
+	parts_open(&parts);
+	parts_start(&parts, 0, relay_main);
+	enqueue(&parts, &other_thing_job, 3);
+	CU_ASSERT(comes_to(&parts, "others", JOB_STATE_READY, 3));
+	CU_ASSERT_EQUAL(durable_run(&parts.durable, bury_all, NULL), 0);
+	CU_ASSERT_EQUAL(durable_in_state(&parts.durable, "others", JOB_STATE_DEAD), 3);
+	parts_start(&parts, 0, reconciler_main);
+	CU_ASSERT(parts_come_to_nothing(&parts, "SELECT count(*) FROM prong_outbox WHERE dead_at IS NULL"));
 	CU_ASSERT_EQUAL(durable_count("SELECT count(*) FROM prong_outbox WHERE error ->> 'code' = 'broken'"), 3);
-	enqueue(&world, &durable_thing_job, 1);
-	CU_ASSERT(comes_to(&world, "things", JOB_STATE_READY, 1));
-	CU_ASSERT_EQUAL(durable_run(&world.durable, flush, NULL), 0);
-	CU_ASSERT(comes_to(&world, "things", JOB_STATE_READY, 1));
-	CU_ASSERT_EQUAL(durable_in_state(&world.durable, "others", JOB_STATE_READY), 0);
-	close_world(&world);
+	enqueue(&parts, &durable_thing_job, 1);
+	CU_ASSERT(comes_to(&parts, "things", JOB_STATE_READY, 1));
+	CU_ASSERT_EQUAL(durable_run(&parts.durable, flush, NULL), 0);
+	CU_ASSERT(comes_to(&parts, "things", JOB_STATE_READY, 1));
+	CU_ASSERT_EQUAL(durable_in_state(&parts.durable, "others", JOB_STATE_READY), 0);
+	parts_close(&parts);
 }
 
 static int revive_all(struct prong_ctx *ctx, void *argument)
@@ -368,14 +295,14 @@ static int revive_all(struct prong_ctx *ctx, void *argument)
 
 TEST(reconciler, a_dead_one_that_redis_lost_can_be_revived)
 {
-	struct world world;
+	struct parts parts;
 
-	open_world(&world);
-	enqueue(&world, &other_thing_job, 1);
+	parts_open(&parts);
+	enqueue(&parts, &other_thing_job, 1);
 	free(durable_sql("UPDATE prong_outbox SET relayed_at = now(), dead_at = now()"));
-	start(&world, &world.schedulers[0], relay_main);
-	start(&world, &world.schedulers[0], reconciler_main);
-	CU_ASSERT_EQUAL(durable_run(&world.durable, revive_all, NULL), 1);
-	CU_ASSERT(comes_to(&world, "others", JOB_STATE_READY, 1));
-	close_world(&world);
+	parts_start(&parts, 0, relay_main);
+	parts_start(&parts, 0, reconciler_main);
+	CU_ASSERT_EQUAL(durable_run(&parts.durable, revive_all, NULL), 1);
+	CU_ASSERT(comes_to(&parts, "others", JOB_STATE_READY, 1));
+	parts_close(&parts);
 }
