@@ -145,6 +145,34 @@ TEST(cron, says_what_is_wrong)
 	parse("0 0 29 2 *");
 }
 
+/* Lines of the right characters, some of which are right. */
+TEST(cron, survives_any_line)
+{
+	static const char characters[] = "0123456789****//--,,  \t\tjanfebsunmonJAN@daily?";
+	struct zone *zone = load("Europe/Berlin");
+	size_t n_right = 0;
+
+	for (int i = 0; i < 50000; i++) {
+		_cleanup_(freep) char *reason = NULL;
+		prong_time after = { (int64_t)(random_u64() % PRONG_DAYS(365 * 60)) };
+		char line[40];
+		struct cron cron;
+		size_t size = (size_t)snprintf(line, sizeof(line), "%s", i % 2 ? "0 0 * * " : "* ");
+
+		while (size < sizeof(line) - 1 && random_u64() % 12)
+			line[size++] = characters[random_u64() % (sizeof(characters) - 1)];
+		line[size] = '\0';
+		if (cron_parse(line, &cron, &reason) < 0) {
+			CU_ASSERT(reason != NULL);
+			continue;
+		}
+		n_right++;
+		CU_ASSERT(cron_next(&cron, zone, after).us > after.us);
+	}
+	CU_ASSERT(n_right > 100);
+	zone_free(zone);
+}
+
 /* ---- tables ---- */
 
 struct row {
