@@ -103,6 +103,14 @@ static void add_misfire(struct table *table, const struct schedule *schedule)
 	table_add(table, schedule->entry->backfill ? text : schedule_misfire_name(schedule));
 }
 
+/* None while it is paused; one whose last tick is yet to come, by a clock that was wrong, waits for it. */
+static prong_time next_tick(const struct schedule *schedule, const struct schedule_state *state)
+{
+	if (state->paused)
+		return (prong_time){ INT64_MAX };
+	return schedule_next(schedule, state->last_tick.us > state->clock.us ? state->last_tick : state->clock);
+}
+
 static void add_row(struct table *table, const struct schedule *schedule, const struct schedule_state *state)
 {
 	const struct prong_schedule *entry = schedule->entry;
@@ -115,7 +123,7 @@ static void add_row(struct table *table, const struct schedule *schedule, const 
 	add_misfire(table, schedule);
 	table_add_bool(table, state->paused);
 	add_time(table, state->last_run.set ? state->last_run.value : (prong_time){ INT64_MAX });
-	add_time(table, state->paused ? (prong_time){ INT64_MAX } : schedule_next(schedule, state->clock));
+	add_time(table, next_tick(schedule, state));
 	table_add(table, state->last_job.set ? prong_uuid_format(state->last_job.value, id) : NULL);
 }
 
