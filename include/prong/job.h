@@ -90,27 +90,34 @@ struct prong_queue {
 #define PRONG_QUEUE(variable, ...) \
 	__attribute__((unused)) static const struct prong_queue variable##_queue = { .name = #variable, ##__VA_ARGS__ }
 
-/* What becomes of the ticks that passed while no scheduler ran. */
+/* What becomes of ticks that nothing ran in time (within 5 seconds), because all schedulers or PostgreSQL were down. */
 enum prong_misfire {
 	PRONG_MISFIRE_SKIP,	/* nothing */
 	PRONG_MISFIRE_ONCE,	/* one job for all of them */
-	PRONG_MISFIRE_BACKFILL, /* one for each of the last `backfill` */
+	PRONG_MISFIRE_BACKFILL, /* one for each of the last `backfill`, the oldest first */
 };
 
 /*
  * A job that is enqueued again and again, durably, exactly once a tick however many schedulers run:
  *
  *     PRONG_SCHEDULE(nightly, clean_up, .cron = "0 3 * * *", .zone = "Europe/Berlin", .misfire = PRONG_MISFIRE_ONCE);
+ *
+ * A line has five fields (minute, hour, day of month, month, day of week) or six (second first), as Debian's cron reads
+ * them: lists, ranges, steps, names, @daily. Where day of month and day of week are both restricted, either will do. A
+ * time of day that the clocks skip when they change is run once, at the end of the gap, one that they repeat the first
+ * time only; a line whose minute or hour begins with * follows the time that passes. PostgreSQL's clock counts.
+ *
+ * One that is listed for the first time, or with another line, zone or interval than before, starts at that moment.
  */
 struct prong_schedule {
-	const char *name;
+	const char *name; /* letters, digits, '_' and '-' */
 	const struct prong_job *job;
 	const void *payload;  /* a static record of the job's payload; NULL where it takes none */
-	const char *cron;     /* five fields, or six with seconds first; names and ranges */
-	const char *zone;     /* of the IANA database; NULL: UTC */
+	const char *cron;     /* the line */
+	const char *zone;     /* its zone, of the IANA database; NULL: UTC */
 	prong_duration every; /* instead of cron: whole multiples since 1970-01-01T00:00:00Z, at least a second */
 	enum prong_misfire misfire;
-	int backfill;
+	int backfill; /* 1 … 1000 */
 };
 
 #define PRONG_SCHEDULE(variable, function, ...)                                                                    \
