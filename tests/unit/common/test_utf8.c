@@ -1,0 +1,47 @@
+#include "common/utf8.h"
+
+#include <string.h>
+
+#include "common/basics.h"
+#include "tests/unit/test.h"
+
+/* Every byte at every place of a text that is longer than what is looked at together. */
+TEST(utf8, plain_runs_end_at_what_is_not)
+{
+	char text[40];
+
+	for (size_t place = 0; place < sizeof(text); place++) {
+		for (int byte = 0; byte < 256; byte++) {
+			bool plain = byte >= ' ' && byte <= '~' && byte != '"' && byte != '\\';
+
+			memset(text, 'x', sizeof(text));
+			text[place] = (char)byte;
+			size_t found = utf8_plain(text, sizeof(text)), run = plain ? sizeof(text) : place;
+			CU_ASSERT(found <= run && run - found < 8);
+		}
+	}
+}
+
+TEST(utf8, length_counts_code_points_wherever_they_lie)
+{
+	static const struct {
+		const char *text;
+		int64_t length;
+	} cases[] = {
+		{ "\xC3\xA4", 1 },   { "\xE2\x82\xAC", 1 }, { "\xF0\x9F\x98\x80", 1 },
+		{ "\x80", -EILSEQ }, { "\xC3", -EILSEQ },   { "\xED\xA0\x80", -EILSEQ },
+	};
+	char text[64];
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		size_t size = strlen(cases[i].text);
+
+		for (size_t place = 0; place < 40; place++) {
+			int64_t length = cases[i].length < 0 ? cases[i].length : 40 + cases[i].length;
+
+			memset(text, 'x', sizeof(text));
+			memcpy(text + place, cases[i].text, size);
+			CU_ASSERT_EQUAL(utf8_length(text, 40 + size), length);
+		}
+	}
+}
