@@ -329,7 +329,7 @@ bool redis_cluster_redirects(struct redis *redis, struct redis_route *route, con
 	bool moved = redis_error_is(error, "MOVED"), ask = redis_error_is(error, "ASK");
 	bool later = redis_error_is(error, "TRYAGAIN") || redis_error_is(error, "CLUSTERDOWN") ||
 		     (redis_error_is(error, "UNBLOCKED") && redis_is_cluster(redis));
-	struct redis_node *node = NULL;
+	struct redis_node *node = NULL, **place;
 
 	if (!moved && !ask && !later)
 		return false;
@@ -337,11 +337,12 @@ bool redis_cluster_redirects(struct redis *redis, struct redis_route *route, con
 		route->node->connection->in_cluster = true;
 		node = named_node(redis, route, error, &route->slot);
 	}
-	if (node && moved)
-		slots_of(redis)[route->slot] = node;
-	if (!ask)
+	place = route->slot >= 0 ? &slots_of(redis)[route->slot] : NULL;
+	if (later || !node || (moved && *place != node))
 		redis_cluster_doubt(redis);
-	route->pinned = route->asking = node && ask;
+	if (moved && node)
+		*place = node;
+	route->pinned = route->asking = ask && node;
 	if (route->pinned)
 		redis_route_to(route, node);
 	route->hops++;
