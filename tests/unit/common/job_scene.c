@@ -64,11 +64,11 @@ void scene_play(void (*body)(struct scene *scene), const struct prong_queue *rul
 	play(server_url(SERVER_REDIS), &scene, rules);
 }
 
-void scene_play_on(struct redis_server *server, void (*body)(struct scene *scene))
+void scene_play_on(struct redis_server *server, void (*body)(struct scene *scene), const struct prong_queue *rules)
 {
 	struct scene scene = { .server = server, .body = body };
 
-	play(redis_server_url(server), &scene, NULL);
+	play(redis_server_url(server), &scene, rules);
 }
 
 prong_uuid scene_add(struct scene *scene, const char *payload, struct prong_enqueue_options options)

@@ -32,7 +32,7 @@ struct scene {
 /* Plays it on an emptied Redis; with `rules` of the queue "model", NULL for none. At its end the checker finds nothing.
  */
 void scene_play(void (*body)(struct scene *scene), const struct prong_queue *rules);
-void scene_play_on(struct redis_server *server, void (*body)(struct scene *scene));
+void scene_play_on(struct redis_server *server, void (*body)(struct scene *scene), const struct prong_queue *rules);
 
 /* Enqueues one job; returns its id, or that of the job that holds its unique key. */
 prong_uuid scene_add(struct scene *scene, const char *payload, struct prong_enqueue_options options);

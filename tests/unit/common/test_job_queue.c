@@ -534,7 +534,7 @@ TEST(job_queue, survives_a_kill_of_redis)
 {
 	struct redis_server *server = redis_server_new(no_options);
 
-	scene_play_on(server, survives_a_kill);
+	scene_play_on(server, survives_a_kill, NULL);
 	redis_server_free(server);
 }
 
@@ -560,7 +560,7 @@ TEST(job_queue, a_full_server_takes_no_jobs_but_finishes_them)
 {
 	struct redis_server *server = redis_server_new(no_options);
 
-	scene_play_on(server, works_when_full);
+	scene_play_on(server, works_when_full, NULL);
 	redis_server_free(server);
 }
 
