@@ -57,12 +57,12 @@ static void write_exchange(struct job_call *call, const struct job_exchange *exc
 	job_call_integer(call, (int64_t)n_plain);
 	job_call_integer(call, (int64_t)(exchange->n_verdicts - n_plain));
 	job_call_integer(call, (int64_t)exchange->n_reports);
-	write_verdicts(call, exchange);
 	for (size_t i = 0; i < exchange->n_reports; i++) {
 		job_call_text(call, exchange->reports[i].id);
 		job_call_integer(call, exchange->reports[i].attempt);
 		job_call_text(call, exchange->reports[i].text);
 	}
+	write_verdicts(call, exchange);
 }
 
 static int read_delivery(redisReply *const fields[3], const char *queue, struct arena *arena,

@@ -203,7 +203,7 @@ struct job_verdict {
 	prong_duration keep_result; /* how long */
 };
 
-/* What a running job says of itself: JSON text kept with it while it lives. */
+/* What a running job says of itself: JSON text kept with it while it lives. Comes before the job's verdict. */
 struct job_report {
 	char id[PRONG_UUID_TEXT_SIZE];
 	int attempt;

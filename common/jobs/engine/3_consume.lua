@@ -385,7 +385,8 @@ local function pass_token(k, ready)
 end
 
 -- args: limits (8), and no more for housekeeping alone; else owner, lease, identity ('': registered before), how many to
--- fetch, how many plain jobs are done, how many other verdicts, how many reports; then by two, six and three.
+-- fetch, how many plain jobs are done, how many other verdicts, how many reports; then reports by three, plain jobs by
+-- two, verdicts by six.
 -- Returns: reclaimed (1), refused, ready, µs until something is due (-1: unknown), now, expired, ids to cancel, lapsed
 -- owners, buried by four, deliveries by three.
 local function exchange(k, args)
@@ -406,6 +407,13 @@ local function exchange(k, args)
 			call('HSET', k[IDENTITIES], owner, identity)
 		end
 		local at = 16
+		for _ = 1, n_reports do -- before the verdicts: a job that dies keeps its last one
+			local held = call('HGET', k[TAKEN], args[at])
+			if held and string.match(held, '^%d+') == args[at + 1] then
+				call('HSET', k[KEPT], 'p:' .. args[at], args[at + 2])
+			end
+			at = at + 3
+		end
 		if n_plain > 0 then
 			refused = finish_plain(k, args, at, n_plain)
 			at = at + 2 * n_plain
@@ -413,13 +421,6 @@ local function exchange(k, args)
 		for _ = 1, n_verdicts do
 			refused = refused + judge(k, now, args, at, limits, buried)
 			at = at + 6
-		end
-		for _ = 1, n_reports do
-			local held = call('HGET', k[TAKEN], args[at])
-			if held and string.match(held, '^%d+') == args[at + 1] then
-				call('HSET', k[KEPT], 'p:' .. args[at], args[at + 2])
-			end
-			at = at + 3
 		end
 		cancelled = cancel_orders(k)
 	end
