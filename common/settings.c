@@ -231,6 +231,8 @@ static const struct setting table[] = {
 		.summary = "for a process's loop to turn; then it is killed and replaced; 0 for no watchdog"),
 	INTEGER("JOB_ISOLATED", job_isolated, 1, 256, .compute = compute_processors,
 		.summary = "jobs at once per worker that run in a process of their own; others wait"),
+	TEXT("JOB_QUEUES", job_queues,
+		.summary = "queues that the workers consume, with commas between; unset: all"),
 	INTEGER("THREADS", threads, 1, 1024, .compute = compute_threads,
 		.summary = "threads per process: for prong_compute(), password hashes and mails"),
 	INTEGER("DATABASE_CONNECTIONS", database_connections, 1, 1000, .fallback = "4",

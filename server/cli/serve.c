@@ -2,6 +2,7 @@
 
 #include <sys/resource.h>
 
+#include "common/jobs/consumed_queues.h"
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/security/password.h"
@@ -59,10 +60,28 @@ static int begin_listening(struct invocation *invocation, int listener)
 	return STATUS_OK;
 }
 
+/* What workers would consume that are no queues, and what waits for others. */
+static int check_queues(struct invocation *invocation)
+{
+	const struct settings *settings = invocation->settings;
+	_cleanup_(freep) char *reason = NULL, *others = NULL;
+
+	if (consumed_queues_check(settings, invocation->registry, &reason) < 0)
+		return command_error(invocation, STATUS_CONFIGURATION, "%s", reason);
+	others = settings->worker_processes > 0 ? consumed_queues_others(settings, invocation->registry) :
+						  duplicate("all");
+	if (others)
+		log_info("queues that wait for workers elsewhere: %s", others);
+	return STATUS_OK;
+}
+
 static int run_plan(struct invocation *invocation, struct plan *plan, bool http)
 {
 	int status, checked;
 
+	status = check_queues(invocation);
+	if (status)
+		return status;
 	status = http ? bind_listener(invocation, &plan->listener) : STATUS_OK;
 	checked = preflight_run(plan, invocation->program);
 	if (checked == -EINTR)
