@@ -540,6 +540,15 @@ const struct prong_module *registry_module(const struct registry *registry, cons
 	return NULL;
 }
 
+size_t registry_shards(const struct registry *registry)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < registry->n_queues; i++)
+		n += (size_t)registry->queues[i].shards;
+	return n;
+}
+
 const struct prong_job *registry_job(const struct registry *registry, const char *name)
 {
 	for (size_t i = 0; i < registry->n_jobs; i++)

@@ -43,6 +43,7 @@ const struct prong_job *registry_job(const struct registry *registry, const char
 const struct prong_queue *registry_queue(const struct registry *registry, const char *name);   /* likewise */
 const struct schedule *registry_schedule(const struct registry *registry, const char *name);
 bool registry_isolates(const struct registry *registry); /* whether a job runs in a process of its own */
+size_t registry_shards(const struct registry *registry); /* of all queues */
 const char *job_queue_name(const struct prong_job *job); /* with the default applied, as the next three */
 int job_max_attempts(const struct prong_job *job);
 int job_max_crashes(const struct prong_job *job);

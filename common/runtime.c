@@ -35,8 +35,12 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 	do {
 		randombytes_buf(&runtime->incarnation, sizeof(runtime->incarnation));
 	} while (runtime->incarnation == 0);
-	/* Beside the handlers or jobs a process has a few coroutines of its own, which must never be refused. */
-	runtime->loop = loop_new((size_t)settings->max_requests + (size_t)settings->job_concurrency + 16);
+	/*
+	 * Beside the handlers or jobs a process has a few coroutines of its own, which must never be refused; a worker
+	 * up to three for each shard.
+	 */
+	runtime->loop = loop_new((size_t)settings->max_requests + (size_t)settings->job_concurrency + 16 +
+				 3 * registry_shards(registry));
 	runtime->threads = thread_pool_new(runtime->loop, (size_t)settings->threads, 256);
 	if (parts & RUNTIME_POSTGRES)
 		runtime->postgres =

@@ -1,61 +1,450 @@
 #include "worker/consumer.h"
 
 #include "common/log.h"
-#include "common/loop.h"
+#include "worker/burial.h"
 
-/* Tokens can be lost with the worker that took them: look without one now and then. */
-#define LOOK_AFTER PRONG_SECONDS(5)
+#define RENEW_EVERY PRONG_SECONDS(1) /* with jobs: cancellations come and reports go with it */
+#define LOOK_EVERY PRONG_SECONDS(5)  /* without: keeps the name; and tokens are lost with the worker that took them */
+#define REPORT_EVERY PRONG_SECONDS(1)
 
-/* Places that are neither taken nor asked for. */
-static size_t free_places(const struct worker *worker)
+/*
+ * A request that was given up for lost may lie in the socket of a server that does not run, and be executed later than
+ * what asks what came of it.
+ */
+#define AUDIT_EVERY JOB_LEASE
+
+/* ---- batches ---- */
+
+static struct batch *batch_new(void)
 {
-	size_t taken = worker->n_jobs;
+	struct batch *batch = allocate(sizeof(*batch));
 
-	for (size_t i = 0; i < worker->n_consumers; i++)
-		taken += worker->consumers[i].asked;
-	return taken < worker->concurrency ? worker->concurrency - taken : 0;
+	arena_init(&batch->arena);
+	batch->users = 1;
+	return batch;
 }
 
-/* Queues that want more share the places evenly, so that a long queue does not shut out another. */
-static size_t fair_share(const struct consumer *consumer)
+void batch_release(struct batch *batch)
 {
-	const struct worker *worker = consumer->worker;
-	size_t wanting = 1;
-
-	for (size_t i = 0; i < worker->n_consumers; i++)
-		wanting += worker->consumers[i].hungry && &worker->consumers[i] != consumer;
-	return (worker->concurrency + wanting - 1) / wanting;
+	if (--batch->users > 0)
+		return;
+	arena_reset(&batch->arena);
+	free(batch);
 }
 
-/* How many jobs the queue may fetch now. */
-static size_t places_for(const struct consumer *consumer)
+static void add_batch(struct consumer *consumer, struct batch *batch)
 {
-	size_t places = free_places(consumer->worker), share = fair_share(consumer);
-
-	if (consumer->worker->draining || consumer->running >= share)
-		return 0;
-	if (places > share - consumer->running)
-		places = share - consumer->running;
-	return places < JOB_BATCH ? places : JOB_BATCH;
+	batch->users++;
+	batch->next = NULL;
+	*consumer->batches_end = batch;
+	consumer->batches_end = &batch->next;
+	consumer->n_waiting += batch->n_deliveries;
+	consumer->worker->n_waiting += batch->n_deliveries;
 }
 
-static bool has_work(const struct consumer *consumer)
+void consumer_advance(struct consumer *consumer)
 {
-	return consumer->n_verdicts > 0 || (consumer->poked && !consumer->worker->draining) ||
-	       (consumer->hungry && places_for(consumer) > 0);
+	struct batch *batch = consumer->batches;
+
+	consumer->n_waiting--;
+	consumer->worker->n_waiting--;
+	if (++batch->n_started < batch->n_deliveries)
+		return;
+	consumer->batches = batch->next;
+	if (!batch->next)
+		consumer->batches_end = &consumer->batches;
+	batch_release(batch);
 }
 
-static bool has_ended(const struct consumer *consumer)
+/* ---- verdicts ---- */
+
+struct pending_verdict consumer_verdict(const struct delivery *delivery, enum job_outcome outcome)
 {
-	return consumer->worker->draining && consumer->running == 0 && consumer->n_verdicts == 0;
+	struct pending_verdict pending = {
+		.verdict = { .attempt = delivery->attempt, .plain = delivery->plain, .outcome = outcome },
+		.durable = delivery->durable,
+	};
+
+	memcpy(pending.verdict.id, delivery->id, sizeof(pending.verdict.id));
+	return pending;
 }
 
-bool worker_is_calm(const struct worker *worker)
+void consumer_give(struct consumer *consumer, const struct pending_verdict *verdict)
 {
-	for (size_t i = 0; i < worker->n_consumers; i++)
-		if (worker->consumers[i].hungry || worker->consumers[i].poked)
-			return false;
-	return true;
+	if (consumer->n_verdicts == consumer->capacity) {
+		consumer->capacity = consumer->capacity ? 2 * consumer->capacity : 64;
+		consumer->verdicts = reallocate(consumer->verdicts, consumer->capacity * sizeof(*consumer->verdicts));
+	}
+	consumer->verdicts[consumer->n_verdicts++] = *verdict;
+}
+
+static void forget_verdicts(const struct pending_verdict *verdicts, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		free(verdicts[i].error);
+		free(verdicts[i].result);
+		free(verdicts[i].report);
+	}
+}
+
+/* The last first: each goes to the front. */
+static void return_from(struct consumer *consumer, const struct batch *batch)
+{
+	if (batch->next)
+		return_from(consumer, batch->next);
+	for (size_t i = batch->n_deliveries; i > batch->n_started; i--) {
+		struct pending_verdict verdict = consumer_verdict(&batch->deliveries[i - 1], JOB_RETURN);
+
+		consumer_give(consumer, &verdict);
+	}
+}
+
+static void forget_waiting(struct consumer *consumer)
+{
+	while (consumer->batches)
+		consumer_advance(consumer);
+}
+
+void consumer_return_waiting(struct consumer *consumer)
+{
+	if (consumer->batches)
+		return_from(consumer, consumer->batches);
+	forget_waiting(consumer);
+}
+
+/* ---- the owner's name ---- */
+
+static void set_number(struct consumer *consumer, unsigned number)
+{
+	consumer->number = number;
+	consumer->registered = false;
+	job_owner_format(consumer->worker->runtime->incarnation, number, consumer->owner);
+}
+
+/* All that was taken under the name is others' now, and so is what becomes of it. */
+static void lose(struct consumer *consumer, size_t n_given)
+{
+	size_t lost = n_given + consumer->n_verdicts + consumer->n_waiting + consumer->n_running;
+
+	if (lost > 0)
+		log_warning(
+			"queue %s: the lease of this worker ended before it could be renewed, or Redis was emptied: "
+			"%zu jobs run again elsewhere, those that still run here are cancelled",
+			consumer->shard->queue->name, lost);
+	set_number(consumer, consumer->number + 1);
+	forget_verdicts(consumer->verdicts, consumer->n_verdicts);
+	consumer->n_verdicts = 0;
+	forget_waiting(consumer);
+	for (struct running *job = consumer->jobs.next; job != &consumer->jobs; job = job->next)
+		runner_cancel(job);
+	consumer->poked = true;
+	consumer->unsure = false;
+}
+
+/* ---- what the shard holds for us ---- */
+
+static int compare_ids(const void *a, const void *b)
+{
+	return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static const char **known_ids(const struct consumer *consumer, struct arena *arena, size_t *ret_count)
+{
+	const char **ids = arena_alloc(arena, (consumer->n_running + consumer->n_waiting + consumer->n_verdicts + 1) *
+						      sizeof(*ids));
+	size_t n = 0;
+
+	for (const struct running *job = consumer->jobs.next; job != &consumer->jobs; job = job->next)
+		if (job->number == consumer->number)
+			ids[n++] = job->delivery.id;
+	for (const struct batch *batch = consumer->batches; batch; batch = batch->next)
+		for (size_t i = batch->n_started; i < batch->n_deliveries; i++)
+			ids[n++] = batch->deliveries[i].id;
+	for (size_t i = 0; i < consumer->n_verdicts; i++)
+		ids[n++] = consumer->verdicts[i].verdict.id;
+	qsort(ids, n, sizeof(*ids), compare_ids);
+	*ret_count = n;
+	return ids;
+}
+
+/* Gives back what was taken for this owner in a reply that never came. No other exchange is under way. */
+static int audit(struct consumer *consumer, struct arena *arena)
+{
+	struct job_verdict *held;
+	const char **known;
+	size_t n_held, n_known, n_unknown = 0;
+	int r;
+
+	r = job_queue_held(consumer->worker->runtime->jobs, consumer->shard, consumer->owner, arena, &held, &n_held);
+	if (r < 0)
+		return r;
+	known = known_ids(consumer, arena, &n_known);
+	for (size_t i = 0; i < n_held; i++) {
+		const char *id = held[i].id;
+		struct pending_verdict verdict = { .verdict = held[i] };
+
+		if (bsearch(&id, known, n_known, sizeof(*known), compare_ids))
+			continue;
+		verdict.verdict.outcome = JOB_RETURN;
+		consumer_give(consumer, &verdict);
+		n_unknown++;
+	}
+	if (n_unknown > 0)
+		log_warning("queue %s: %zu jobs came in a reply that was lost and go back",
+			    consumer->shard->queue->name, n_unknown);
+	consumer->unsure = false;
+	consumer->audit_at = monotonic_us() + AUDIT_EVERY;
+	return 0;
+}
+
+static bool audit_is_due(const struct consumer *consumer)
+{
+	return consumer->under_way == 1 && (consumer->unsure || consumer->audit_at <= monotonic_us());
+}
+
+/* ---- an exchange ---- */
+
+/* What one exchange carries. */
+struct parcel {
+	struct job_exchange exchange;
+	struct pending_verdict *verdicts; /* taken from the consumer */
+	size_t n_verdicts;
+	unsigned number;
+	bool repeated; /* an exchange before it failed, so some of the verdicts may have been given already */
+};
+
+static void add_report(struct parcel *parcel, struct job_report *reports, const char *id, int attempt, const char *text)
+{
+	struct job_report *report = &reports[parcel->exchange.n_reports++];
+
+	memcpy(report->id, id, sizeof(report->id));
+	report->attempt = attempt;
+	report->text = text;
+}
+
+static const char *report_text(const struct job_notes *notes, struct arena *arena)
+{
+	struct buffer text = { 0 };
+	const char *copy;
+
+	job_notes_write(notes, &text);
+	copy = arena_strndup(arena, text.data, text.size);
+	buffer_free(&text);
+	return copy;
+}
+
+static void pack_reports(struct consumer *consumer, struct arena *arena, struct parcel *parcel)
+{
+	size_t room = parcel->n_verdicts + consumer->n_running;
+	struct job_report *reports = arena_alloc(arena, (room < JOB_BATCH ? room : JOB_BATCH) * sizeof(*reports));
+	int64_t now = monotonic_us();
+
+	parcel->exchange.reports = reports;
+	for (size_t i = 0; i < parcel->n_verdicts; i++)
+		if (parcel->verdicts[i].report)
+			add_report(parcel, reports, parcel->verdicts[i].verdict.id, parcel->verdicts[i].verdict.attempt,
+				   parcel->verdicts[i].report);
+	if (now < consumer->report_at)
+		return;
+	consumer->report_at = now + REPORT_EVERY;
+	for (struct running *job = consumer->jobs.next; job != &consumer->jobs; job = job->next) {
+		if (!job->notes.changed || job->number != consumer->number)
+			continue;
+		if (parcel->exchange.n_reports == JOB_BATCH)
+			break;
+		add_report(parcel, reports, job->delivery.id, job->delivery.attempt, report_text(&job->notes, arena));
+		job->notes.changed = false;
+		job->reported = true;
+	}
+}
+
+static void pack_verdicts(struct consumer *consumer, struct arena *arena, struct parcel *parcel)
+{
+	size_t n = consumer->n_verdicts < JOB_BATCH ? consumer->n_verdicts : JOB_BATCH;
+	struct job_verdict *verdicts = arena_alloc(arena, n * sizeof(*verdicts));
+
+	parcel->n_verdicts = n;
+	parcel->verdicts = arena_alloc(arena, n * sizeof(*parcel->verdicts));
+	if (n == 0)
+		return;
+	memcpy(parcel->verdicts, consumer->verdicts, n * sizeof(*parcel->verdicts));
+	consumer->n_verdicts -= n;
+	memmove(consumer->verdicts, consumer->verdicts + n, consumer->n_verdicts * sizeof(*consumer->verdicts));
+	for (size_t i = 0; i < n; i++) {
+		verdicts[i] = parcel->verdicts[i].verdict;
+		verdicts[i].error = parcel->verdicts[i].error;
+		verdicts[i].result = parcel->verdicts[i].result;
+	}
+	parcel->exchange.verdicts = verdicts;
+	parcel->exchange.n_verdicts = n;
+}
+
+static void pack(struct consumer *consumer, struct arena *arena, struct parcel *parcel)
+{
+	*parcel = (struct parcel){
+		.exchange = { .shard = consumer->shard,
+			      .owner = arena_strdup(arena, consumer->owner),
+			      .identity = consumer->registered ? NULL : consumer->worker->identity,
+			      .fetch = dispatch_places(consumer) }, /* hungry or not: the trip is made anyway */
+		.number = consumer->number,
+		.repeated = consumer->failures > 0,
+	};
+	pack_verdicts(consumer, arena, parcel);
+	pack_reports(consumer, arena, parcel);
+}
+
+/* The reply is lost: what was said may not have been heard, and what was asked for may have been given. */
+static void unpack(struct consumer *consumer, const struct parcel *parcel)
+{
+	consumer->poked = true;
+	if (parcel->number != consumer->number) {
+		forget_verdicts(parcel->verdicts, parcel->n_verdicts);
+		return;
+	}
+	consumer->unsure = consumer->unsure || parcel->exchange.fetch > 0;
+	for (size_t i = 0; i < parcel->n_verdicts; i++)
+		consumer_give(consumer, &parcel->verdicts[i]);
+	for (struct running *job = consumer->jobs.next; job != &consumer->jobs; job = job->next)
+		job->notes.changed = job->notes.changed || job->reported;
+}
+
+static void take_deliveries(struct consumer *consumer, struct batch *batch, const struct job_exchange_result *result)
+{
+	batch->deliveries = result->deliveries;
+	batch->n_deliveries = result->n_deliveries;
+	batch->now = result->now;
+	batch->at = monotonic_us();
+	if (batch->n_deliveries == 0)
+		return;
+	add_batch(consumer, batch);
+	if (consumer->worker->draining)
+		consumer_return_waiting(consumer);
+	else
+		dispatch_charge(consumer, batch->n_deliveries);
+}
+
+/* Those that wait here come with the next exchange again, when they run or have gone back. */
+static void cancel_jobs(struct consumer *consumer, const struct job_exchange_result *result)
+{
+	for (size_t i = 0; i < result->n_cancelled; i++)
+		for (struct running *job = consumer->jobs.next; job != &consumer->jobs; job = job->next)
+			if (!job->cancelled && string_equal(job->delivery.id, result->cancelled[i])) {
+				job->cancelled = true;
+				runner_cancel(job);
+			}
+}
+
+static void take(struct consumer *consumer, struct batch *batch, const struct parcel *parcel,
+		 const struct job_exchange_result *result)
+{
+	prong_duration pause;
+
+	metric_add(consumer->metrics->expired, result->expired);
+	if (parcel->number != consumer->number)
+		return;
+	if (result->reclaimed) {
+		lose(consumer, parcel->n_verdicts);
+		return;
+	}
+	consumer->registered = true;
+	if (result->refused > 0 && !parcel->repeated)
+		log_warning("queue %s: %zu results came too late and were refused: other workers have the jobs",
+			    consumer->shard->queue->name, result->refused);
+	take_deliveries(consumer, batch, result);
+	cancel_jobs(consumer, result);
+	consumer->hungry = result->ready > 0;
+	pause = consumer->n_running + consumer->n_waiting > 0 ? RENEW_EVERY : LOOK_EVERY;
+	consumer->due = monotonic_us() + (result->next < pause ? result->next : pause);
+}
+
+/* Owners whose lease is over: what they held runs again. */
+static void reclaim(struct consumer *consumer, struct arena *arena, const struct job_exchange_result *result)
+{
+	for (size_t i = 0; i < result->n_lapsed; i++) {
+		struct job_reclaimed reclaimed;
+
+		if (job_queue_reclaim(consumer->worker->runtime->jobs, consumer->shard, result->lapsed[i], arena,
+				      &reclaimed) < 0)
+			return; /* they are told of again */
+		if (reclaimed.returned > 0)
+			log_warning("queue %s: the lease of %s ended: %zu jobs run again", consumer->shard->queue->name,
+				    result->lapsed[i], reclaimed.returned);
+		burial_of_lost(consumer->worker->runtime, consumer->shard->queue_index, reclaimed.buried,
+			       reclaimed.n_buried);
+	}
+}
+
+static int exchange(struct consumer *consumer, struct batch *batch, struct parcel *parcel,
+		    struct job_exchange_result *result)
+{
+	struct worker *worker = consumer->worker;
+	int r;
+
+	pack(consumer, &batch->arena, parcel);
+	consumer->asked += parcel->exchange.fetch;
+	worker->n_asked += parcel->exchange.fetch;
+	consumer->poked = false;
+	r = job_queue_exchange(worker->runtime->jobs, &batch->arena, &parcel->exchange, result);
+	consumer->asked -= parcel->exchange.fetch;
+	worker->n_asked -= parcel->exchange.fetch;
+	if (r < 0)
+		unpack(consumer, parcel);
+	else
+		take(consumer, batch, parcel, result);
+	return r;
+}
+
+/* What can wait until the jobs that were brought have begun. */
+static void attend(struct consumer *consumer, struct batch *batch, const struct parcel *parcel,
+		   const struct job_exchange_result *result)
+{
+	struct runtime *runtime = consumer->worker->runtime;
+
+	for (size_t i = 0; i < parcel->n_verdicts && !result->reclaimed; i++)
+		if (parcel->verdicts[i].durable && parcel->verdicts[i].verdict.outcome == JOB_DEAD)
+			burial_of_durable(runtime, parcel->verdicts[i].verdict.id, parcel->verdicts[i].error);
+	burial_of_lost(runtime, consumer->shard->queue_index, result->buried, result->n_buried);
+	reclaim(consumer, &batch->arena, result);
+	forget_verdicts(parcel->verdicts, parcel->n_verdicts);
+}
+
+static void settle(struct consumer *consumer, int result)
+{
+	consumer->retry_at = result < 0 ? monotonic_us() + reconnect_delay(consumer->failures) : 0;
+	consumer->failures = result < 0 ? consumer->failures + 1 : 0;
+	consumer->under_way--;
+	worker_changed(consumer->worker);
+}
+
+void consumer_exchange(void *argument)
+{
+	struct consumer *consumer = argument;
+	struct worker *worker = consumer->worker;
+	struct batch *batch = batch_new();
+	struct job_exchange_result result;
+	struct parcel parcel;
+	int r = 0;
+
+	consumer->under_way++;
+	worker->n_helpers++;
+	if (audit_is_due(consumer))
+		r = audit(consumer, &batch->arena);
+	if (r == 0)
+		r = exchange(consumer, batch, &parcel, &result);
+	settle(consumer, r);
+	if (r == 0)
+		attend(consumer, batch, &parcel, &result);
+	batch_release(batch);
+	worker->n_helpers--;
+	worker_progressed(worker);
+}
+
+/* ---- life ---- */
+
+bool consumer_is_idle(const struct consumer *consumer)
+{
+	return consumer->n_running == 0 && consumer->n_waiting == 0 && consumer->n_verdicts == 0 &&
+	       consumer->under_way == 0;
 }
 
 void consumer_poke(struct consumer *consumer)
@@ -63,229 +452,45 @@ void consumer_poke(struct consumer *consumer)
 	consumer->hungry = consumer->poked = true;
 }
 
-void worker_changed(struct worker *worker)
-{
-	for (size_t i = 0; i < worker->n_consumers; i++) {
-		struct consumer *consumer = &worker->consumers[i];
-
-		if (consumer->sleeping && (has_work(consumer) || has_ended(consumer))) {
-			consumer->sleeping = false;
-			coroutine_wake(consumer->coroutine, 0);
-		}
-	}
-	if (worker->waiter_sleeping && worker_is_calm(worker)) {
-		worker->waiter_sleeping = false;
-		coroutine_wake(worker->waiter, 0);
-	}
-}
-
-void consumer_give(struct consumer *consumer, const struct job_verdict *verdict, char *error)
-{
-	struct pending_verdict *pending;
-
-	if (consumer->n_verdicts == consumer->capacity) {
-		consumer->capacity = consumer->capacity ? 2 * consumer->capacity : 64;
-		consumer->verdicts = reallocate(consumer->verdicts, consumer->capacity * sizeof(*consumer->verdicts));
-	}
-	pending = &consumer->verdicts[consumer->n_verdicts++];
-	*pending = (struct pending_verdict){ .verdict = *verdict, .error = error };
-	pending->verdict.error = error;
-}
-
-static void forget_verdicts(struct consumer *consumer, size_t count)
-{
-	if (!count)
-		return; /* there may be no array yet */
-	for (size_t i = 0; i < count; i++)
-		free(consumer->verdicts[i].error);
-	consumer->n_verdicts -= count;
-	memmove(consumer->verdicts, consumer->verdicts + count, consumer->n_verdicts * sizeof(*consumer->verdicts));
-}
-
-static bool is_known(const struct consumer *consumer, const struct job_verdict *owned)
-{
-	const struct running *head = &consumer->worker->jobs;
-
-	for (const struct running *job = head->next; job != head; job = job->next)
-		if (job->delivery.attempt == owned->attempt && string_equal(job->delivery.id, owned->id))
-			return true;
-	for (size_t i = 0; i < consumer->n_verdicts; i++)
-		if (consumer->verdicts[i].verdict.attempt == owned->attempt &&
-		    string_equal(consumer->verdicts[i].verdict.id, owned->id))
-			return true;
-	return false;
-}
-
-/* Gives back what was leased to this process in a reply that never came. */
-static int find_unknown(struct consumer *consumer, struct arena *arena)
-{
-	struct runtime *runtime = consumer->worker->runtime;
-	struct job_verdict *owned;
-	size_t count;
-	int r;
-
-	r = job_queue_held(runtime->jobs, consumer->shard, consumer->owner, arena, &owned, &count);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < count; i++) {
-		if (is_known(consumer, &owned[i]))
-			continue;
-		owned[i].outcome = JOB_RETURN;
-		consumer_give(consumer, &owned[i], NULL);
-	}
-	consumer->unsure = false;
-	return 0;
-}
-
-static void take(struct consumer *consumer, const struct job_exchange *exchange,
-		 const struct job_exchange_result *result)
-{
-	if (result->refused > 0)
-		log_warning("queue %s: %zu results came too late and were refused: other workers have the jobs",
-			    consumer->queue, result->refused);
-	forget_verdicts(consumer, exchange->n_verdicts);
-	consumer->hungry = consumer->poked || result->ready > 0 || result->next == 0;
-	consumer->due = monotonic_us() + (result->next < LOOK_AFTER ? result->next : LOOK_AFTER);
-	for (size_t i = 0; i < result->n_deliveries; i++) {
-		const struct delivery *delivery = &result->deliveries[i];
-
-		if (delivery->attempt == 1)
-			metric_observe(consumer->metrics->wait, result->now.us - delivery->enqueued_at.us);
-		runner_start(consumer, delivery);
-	}
-}
-
-/* Somebody else has all that this consumer held. */
-static void lose_all(struct consumer *consumer)
-{
-	struct worker *worker = consumer->worker;
-
-	log_warning(
-		"queue %s: the lease ended before it could be renewed: its jobs run elsewhere and are cancelled here",
-		consumer->queue);
-	job_owner_format(worker->runtime->incarnation, ++consumer->owner_number, consumer->owner);
-	for (struct running *job = worker->jobs.next; job != &worker->jobs; job = job->next)
-		if (job->consumer == consumer) {
-			job->lost = true;
-			coroutine_cancel(job->coroutine);
-		}
-}
-
-static int reclaim_lapsed(struct consumer *consumer, struct arena *arena, const struct job_exchange_result *result)
-{
-	int r = 0;
-
-	for (size_t i = 0; i < result->n_lapsed && r == 0; i++) {
-		struct job_reclaimed reclaimed;
-
-		r = job_queue_reclaim(consumer->worker->runtime->jobs, consumer->shard, result->lapsed[i], arena,
-				      &reclaimed);
-	}
-	return r;
-}
-
-static int exchange(struct consumer *consumer, struct arena *arena)
-{
-	struct runtime *runtime = consumer->worker->runtime;
-	struct job_exchange_result result;
-	struct job_exchange exchange;
-	struct job_verdict *verdicts;
-	int r = consumer->unsure ? find_unknown(consumer, arena) : 0;
-
-	if (r < 0)
-		return r;
-	exchange = (struct job_exchange){
-		.shard = consumer->shard,
-		.owner = consumer->owner,
-		.identity = consumer->registered ? NULL : "worker",
-		.n_verdicts = consumer->n_verdicts < JOB_BATCH ? consumer->n_verdicts : JOB_BATCH,
-		.fetch = places_for(consumer), /* whether hungry or not: the trip is made anyway */
-	};
-	verdicts = arena_alloc(arena, exchange.n_verdicts * sizeof(*verdicts));
-	for (size_t i = 0; i < exchange.n_verdicts; i++)
-		verdicts[i] = consumer->verdicts[i].verdict;
-	exchange.verdicts = verdicts;
-	consumer->asked = exchange.fetch;
-	consumer->poked = false;
-	r = job_queue_exchange(runtime->jobs, arena, &exchange, &result);
-	consumer->asked = 0;
-	if (r < 0) {
-		consumer->poked = true;
-		consumer->unsure = consumer->unsure || exchange.fetch > 0;
-		return r;
-	}
-	consumer->registered = !result.reclaimed;
-	if (result.reclaimed)
-		lose_all(consumer);
-	take(consumer, &exchange, &result);
-	return reclaim_lapsed(consumer, arena, &result);
-}
-
-/* Sleeps until there is work, or the queue is due. */
-static void sleep_until_work(struct consumer *consumer)
-{
-	int r;
-
-	consumer->sleeping = true;
-	r = coroutine_wait(consumer->worker->draining ? INT64_MAX : consumer->due);
-	consumer->sleeping = false;
-	if (r == -ETIMEDOUT)
-		consumer_poke(consumer);
-}
-
-static void back_off(size_t failures)
-{
-	coroutine_sleep_until(monotonic_us() + reconnect_delay(failures));
-}
-
-/* What the process that died in this place had running goes back at once. */
-static void reclaim_predecessor(struct consumer *consumer)
-{
-	const struct process *process = consumer->worker->process;
-	uint64_t predecessor = atomic_load(&process->scoreboard->slots[process->slot].predecessor);
-	struct job_reclaimed reclaimed = { 0 };
-	struct arena arena;
-	size_t failures = 0;
-	int r;
-
-	if (predecessor == 0)
-		return;
-	arena_init(&arena);
-	for (;;) {
-		r = job_queue_reclaim_process(consumer->worker->runtime->jobs, consumer->queue, predecessor,
-					      (prong_uuid){ 0 }, &arena, &reclaimed);
-		if (r == 0 || consumer->worker->draining)
-			break;
-		back_off(failures++);
-	}
-	arena_reset(&arena);
-	if (r == 0 && reclaimed.returned > 0)
-		log_warning("queue %s: %zu jobs of the worker that died here run again", consumer->queue,
-			    reclaimed.returned);
-}
-
-void consumer_main(void *argument)
+void consumer_leave(void *argument)
 {
 	struct consumer *consumer = argument;
 	struct worker *worker = consumer->worker;
-	size_t failures = 0;
 	struct arena arena;
 
 	arena_init(&arena);
-	consumer->hungry = true;
-	reclaim_predecessor(consumer);
-	while (!has_ended(consumer)) {
-		if (!has_work(consumer)) {
-			sleep_until_work(consumer);
-			continue;
-		}
-		if (exchange(consumer, &arena) < 0)
-			back_off(failures++);
-		else
-			failures = 0;
-		arena_reset(&arena);
-		worker_changed(worker);
+	worker->n_helpers++;
+	consumer->under_way++;
+	if (consumer->unsure)
+		audit(consumer, &arena);
+	if (consumer->n_verdicts == 0) {
+		consumer->left = true;
+		job_queue_leave(worker->runtime->jobs, consumer->shard, consumer->owner);
 	}
+	consumer->under_way--;
+	arena_reset(&arena);
+	worker->n_helpers--;
+	worker_changed(worker);
+	worker_progressed(worker);
+}
+
+void consumer_open(struct consumer *consumer, struct worker *worker, const struct job_shard *shard)
+{
+	*consumer = (struct consumer){
+		.worker = worker,
+		.shard = shard,
+		.metrics = job_metrics_of(shard->queue_index),
+		.hungry = true, /* look into every shard before waiting for tokens */
+		.poked = true,
+		.audit_at = monotonic_us() + AUDIT_EVERY,
+		.batches_end = &consumer->batches,
+		.jobs = { .next = &consumer->jobs, .previous = &consumer->jobs },
+	};
+	set_number(consumer, 1);
+}
+
+void consumer_close(struct consumer *consumer)
+{
+	forget_verdicts(consumer->verdicts, consumer->n_verdicts);
 	free(consumer->verdicts);
-	worker_ended(worker, &consumer->coroutine);
 }

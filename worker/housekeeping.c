@@ -1,4 +1,5 @@
 #include "common/jobs/job_queue.h"
+#include "worker/burial.h"
 #include "worker/job_metrics.h"
 #include "worker/scheduler.h"
 
@@ -12,13 +13,17 @@ static int tidy(struct scheduler *scheduler, const struct job_shard *shard, stru
 	struct job_exchange_result result;
 	int r;
 
-	do
+	do {
 		r = job_queue_exchange(runtime->jobs, arena, &exchange, &result);
-	while (r == 0 && result.next == 0 && !scheduler->draining);
+		if (r == 0)
+			metric_add(job_metrics_of(shard->queue_index)->expired, result.expired);
+	} while (r == 0 && result.next == 0 && !scheduler->draining);
 	for (size_t i = 0; r == 0 && i < result.n_lapsed; i++) {
 		struct job_reclaimed reclaimed;
 
 		r = job_queue_reclaim(runtime->jobs, shard, result.lapsed[i], arena, &reclaimed);
+		if (r == 0)
+			burial_of_lost(runtime, shard->queue_index, reclaimed.buried, reclaimed.n_buried);
 	}
 	return r;
 }
@@ -30,9 +35,13 @@ static int measure(struct scheduler *scheduler, size_t index)
 	struct job_stats stats;
 	int r = job_queue_stats(runtime->jobs, runtime->registry->queues[index].name, &stats);
 
-	for (size_t state = 0; r == 0 && state < JOB_STATES; state++)
+	if (r < 0)
+		return r;
+	for (size_t state = 0; state < JOB_STATES; state++)
 		metric_set(metrics->depth[state], (int64_t)stats.states[state]);
-	return r;
+	metric_set(metrics->oldest, stats.oldest / PRONG_SECONDS(1));
+	metric_set(metrics->bytes, stats.bytes);
+	return 0;
 }
 
 static void keep_house(struct scheduler *scheduler)

@@ -5,7 +5,7 @@
 #include "common/jobs/job_queue.h"
 #include "common/log.h"
 #include "common/loop.h"
-#include "worker/job_metrics.h"
+#include "worker/burial.h"
 #include "worker/scheduler.h"
 
 /* How often processes are looked for that died with their master, so that no scheduler was told. */
@@ -20,33 +20,18 @@ struct reclaimer {
 
 /* ---- one process ---- */
 
-static void bury(const struct registry *registry, size_t queue_index, const struct job_buried *buried)
-{
-	const struct log_field fields[] = {
-		{ .name = "job.name", .text = buried->name },
-		{ .name = "job.id", .text = buried->id },
-		{ .name = "job.queue", .text = registry->queues[queue_index].name },
-		{ .name = "error.code", .text = buried->code },
-	};
-
-	metric_add(job_metrics_of(queue_index)->dead, 1);
-	log_line(PRONG_LOG_ERROR, NULL, fields, ARRAY_SIZE(fields),
-		 "job %s is dead: it took its process with it too often", buried->name);
-}
-
-static void report(const struct registry *registry, size_t queue_index, const struct job_reclaimed *reclaimed)
+static void report(struct runtime *runtime, size_t queue_index, const struct job_reclaimed *reclaimed)
 {
 	if (reclaimed->returned)
-		log_warning("queue %s: %zu jobs of a process that died run again", registry->queues[queue_index].name,
-			    reclaimed->returned);
-	for (size_t i = 0; i < reclaimed->n_buried; i++)
-		bury(registry, queue_index, &reclaimed->buried[i]);
+		log_warning("queue %s: %zu jobs of a process that died run again",
+			    runtime->registry->queues[queue_index].name, reclaimed->returned);
+	burial_of_lost(runtime, queue_index, reclaimed->buried, reclaimed->n_buried);
 }
 
 /* What it had in any queue. What was put back already is not there the second time. */
 static int reclaim(struct reclaimer *reclaimer, uint64_t incarnation, prong_uuid culprit)
 {
-	const struct runtime *runtime = reclaimer->scheduler->runtime;
+	struct runtime *runtime = reclaimer->scheduler->runtime;
 	const struct registry *registry = runtime->registry;
 
 	for (size_t i = 0; i < registry->n_queues; i++) {
@@ -56,7 +41,7 @@ static int reclaim(struct reclaimer *reclaimer, uint64_t incarnation, prong_uuid
 
 		if (r < 0)
 			return r;
-		report(registry, i, &reclaimed);
+		report(runtime, i, &reclaimed);
 	}
 	return 0;
 }

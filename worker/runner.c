@@ -1,204 +1,195 @@
-/* One job from its delivery to its verdict. */
 #include <stdio.h>
 
-#include "common/log.h"
-#include "common/loop.h"
 #include "common/schema/schema.h"
 #include "worker/consumer.h"
-#include "worker/retry.h"
-
-static char *error_json(const char *code, const char *message)
-{
-	struct buffer out = { 0 };
-
-	buffer_add_literal(&out, "{\"code\":");
-	buffer_add_json_string(&out, code, strlen(code));
-	buffer_add_literal(&out, ",\"message\":");
-	buffer_add_json_string(&out, message, strlen(message));
-	buffer_add_char(&out, '}');
-	buffer_text(&out);
-	return out.data;
-}
-
-static void log_end(const struct delivery *delivery, enum prong_log_level level, prong_duration duration,
-		    const char *what, const char *reason)
-{
-	const struct log_field fields[] = {
-		{ .name = "job.name", .text = delivery->name },
-		{ .name = "job.id", .text = delivery->id },
-		{ .name = "job.queue", .text = delivery->queue },
-		{ .name = "job.attempt", .number = delivery->attempt },
-		{ .name = "event.duration", .number = (double)duration * 1000 }, /* ns, as ECS has it */
-	};
-
-	if (log_enabled(level))
-		log_line(level, &(struct log_cause){ .request_id = delivery->request_id }, fields, ARRAY_SIZE(fields),
-			 "job %s %s%s%s", delivery->name, what, reason ? ": " : "", reason ? reason : "");
-}
-
-static void give(struct consumer *consumer, const struct delivery *delivery, enum job_outcome outcome,
-		 prong_duration delay, char *error)
-{
-	struct job_verdict verdict = {
-		.attempt = delivery->attempt, .plain = delivery->plain, .outcome = outcome, .delay = delay
-	};
-
-	memcpy(verdict.id, delivery->id, sizeof(verdict.id));
-	consumer_give(consumer, &verdict, error);
-}
-
-/* A delivery that no attempt can mend. */
-static void bury(struct consumer *consumer, const struct delivery *delivery, const char *code, const char *message)
-{
-	metric_add(consumer->metrics->dead, 1);
-	log_end(delivery, PRONG_LOG_ERROR, 0, "is dead", message);
-	give(consumer, delivery, JOB_DEAD, 0, error_json(code, message));
-}
-
-/* An attempt that came to nothing. `job` says when the next one is. */
-static void fail(struct consumer *consumer, const struct delivery *delivery, const struct prong_job *job,
-		 prong_duration duration, const char *code, const char *detail)
-{
-	char *error = error_json(code, detail);
-
-	if (delivery->attempt >= delivery->max_attempts) {
-		metric_add(consumer->metrics->dead, 1);
-		log_end(delivery, PRONG_LOG_ERROR, duration, "failed for the last time and is dead", detail);
-		give(consumer, delivery, JOB_DEAD, 0, error);
-		return;
-	}
-	metric_add(consumer->metrics->failed, 1);
-	log_end(delivery, PRONG_LOG_WARNING, duration, "failed", detail);
-	give(consumer, delivery, JOB_RETRY, job_retry_delay(job, delivery->attempt), error);
-}
-
-static void judge_failure(struct running *job, int result, prong_duration duration)
-{
-	const struct problem problem = context_problem(&job->ctx, result);
-
-	fail(job->consumer, &job->delivery, job->job, duration, problem.code,
-	     problem.detail ? problem.detail : problem.code);
-}
 
 /* A newer version of the application may have enqueued it, and its workers may be about to start. */
-static void fail_unknown(struct consumer *consumer, const struct delivery *delivery)
+static int run_unknown(struct prong_ctx *ctx)
 {
-	static const struct prong_job unknown = { 0 };
+	return prong_fail(ctx, 500, "unknown_job", "No list of the application has a job of this name.");
+}
+static const struct prong_job unknown_job = { .name = "unknown", .run = run_unknown };
 
-	fail(consumer, delivery, &unknown, 0, "unknown_job", "No list of the application has a job of this name.");
+/* Mostly the same one again and again. */
+static const struct prong_job *find(const struct worker *worker, const char *name)
+{
+	static const struct prong_job *last;
+
+	if (!last || !string_equal(last->name, name))
+		last = registry_job(worker->runtime->registry, name);
+	return last ? last : &unknown_job;
 }
 
-static void judge(struct running *job, int result, prong_duration duration)
+static int bind(struct running *job)
 {
-	metric_observe(job->consumer->metrics->run, duration);
-	if (job->lost) {
-		log_end(&job->delivery, PRONG_LOG_WARNING, duration, "ended without its lease", NULL);
-	} else if (result >= 0) {
-		metric_add(job->consumer->metrics->done, 1);
-		log_end(&job->delivery, PRONG_LOG_INFO, duration, "done", NULL);
-		give(job->consumer, &job->delivery, JOB_DONE, 0, NULL);
-	} else if (job->interrupted) {
-		log_end(&job->delivery, PRONG_LOG_INFO, duration, "was interrupted by the shutdown and goes back",
-			NULL);
-		give(job->consumer, &job->delivery, JOB_RETURN, 0, NULL);
-	} else {
-		judge_failure(job, result, duration);
-	}
+	static struct schema_errors errors; /* nothing here suspends */
+	const struct delivery *delivery = &job->delivery;
+	struct arena *arena = &job->ctx.arena;
+	const char *detail = NULL;
+	void *record = NULL;
+	int r;
+
+	if (!job->job->payload)
+		return 0;
+	errors.count = 0;
+	r = schema_bind_json(job->job->payload, SCHEMA_PAYLOAD, delivery->payload ? delivery->payload : "",
+			     delivery->payload_size, arena, &record, &detail, &errors);
+	if (r == -EINVAL)
+		detail = arena_format(arena, "%s: %s", errors.items[0].pointer, errors.items[0].detail);
+	if (r < 0)
+		return prong_fail_for_good(&job->ctx, "invalid_payload", "Its payload does not fit the job: %s",
+					   detail);
+	job->ctx.input_schema = job->job->payload;
+	job->ctx.input = record;
+	return 0;
+}
+
+static struct running *running_new(struct consumer *consumer, const struct delivery *delivery)
+{
+	struct worker *worker = consumer->worker;
+	struct running *job = worker->spare;
+
+	if (job)
+		worker->spare = job->next;
+	else
+		job = allocate(sizeof(*job));
+	job->consumer = consumer;
+	job->number = consumer->number;
+	job->job = find(worker, delivery->name);
+	job->delivery = *delivery;
+	job->notes = (struct job_notes){ 0 };
+	job->started = worker->clock;
+	job->end = ISOLATION_RETURNED;
+	job->cancelled = job->interrupted = job->reported = false;
+	return job;
 }
 
 static void running_free(struct running *job)
 {
 	struct worker *worker = job->consumer->worker;
 
+	job->next = worker->spare;
+	worker->spare = job;
+}
+
+static void enter(struct running *job)
+{
+	struct consumer *consumer = job->consumer;
+	struct running *head = &consumer->jobs;
+
+	job->next = head;
+	job->previous = head->previous;
+	job->previous->next = head->previous = job;
+	consumer->n_running++;
+	consumer->worker->n_running++;
+	consumer_advance(consumer);
+}
+
+static void leave(struct running *job)
+{
+	struct consumer *consumer = job->consumer;
+	struct worker *worker = consumer->worker;
+
 	job->previous->next = job->next;
 	job->next->previous = job->previous;
-	job->consumer->running--;
-	worker->n_jobs--;
-	free(job);
+	consumer->n_running--;
+	worker->n_running--;
+	worker->n_ended++;
 	worker_changed(worker);
+}
+
+static const char *keep(struct arena *arena, const char *text)
+{
+	return text[0] ? arena_strdup(arena, text) : "";
+}
+
+/* The batch goes when the last job of it has begun: copies what is needed longer. */
+static void init_context(struct running *job)
+{
+	struct prong_ctx *ctx = &job->ctx;
+	struct delivery *delivery = &job->delivery;
+
+	context_init(ctx, job->consumer->worker->runtime);
+	ctx->delivery = delivery;
+	ctx->notes = &job->notes;
+	snprintf(ctx->request_id, sizeof(ctx->request_id), "%s", delivery->request_id);
+	snprintf(ctx->trace_id, sizeof(ctx->trace_id), "%s", delivery->trace_id);
+	delivery->request_id = ctx->request_id;
+	delivery->trace_id = ctx->trace_id;
+	delivery->key = keep(&ctx->arena, delivery->key);
+	if (delivery->payload && job->job->isolation == PRONG_PROCESS)
+		delivery->payload = arena_strndup(&ctx->arena, delivery->payload, delivery->payload_size);
+	delivery->name = job->job == &unknown_job ? keep(&ctx->arena, delivery->name) : job->job->name;
+}
+
+static int attempt(struct running *job)
+{
+	int64_t started;
+	int r = bind(job);
+
+	if (r < 0)
+		return r;
+	if (job->job->isolation != PRONG_PROCESS)
+		return job->job->run(&job->ctx);
+	r = isolation_run(job->consumer->worker->isolation, &job->ctx, &job->end, &started);
+	if (started)
+		job->started = started;
+	return r;
 }
 
 static void run(void *argument)
 {
 	struct running *job = argument;
-	int64_t started = monotonic_us();
-	int r;
+	prong_uuid id = { 0 };
 
-	job->coroutine = coroutine_current();
-	coroutine_set_deadline(job->coroutine, started + job->delivery.timeout);
-	r = job->job->run(&job->ctx);
-	judge(job, r, monotonic_us() - started);
+	enter(job);
+	init_context(job);
+	prong_uuid_parse(job->delivery.id, &id);
+	coroutine_set_mark(job->coroutine, id);
+	coroutine_set_deadline(job->coroutine, job->started + job->delivery.timeout);
+	verdict_reach(job, attempt(job));
 	context_end(&job->ctx);
+	job_notes_free(&job->notes);
+	leave(job);
 	running_free(job);
 }
 
-/* Binds the payload; gives the verdict and returns false where it does not fit the job. */
-static bool bind(struct running *job, const struct delivery *delivery)
+/* From enqueue, of the first attempt. */
+static void observe_wait(const struct consumer *consumer, const struct batch *batch, const struct delivery *delivery)
 {
-	struct arena *arena = &job->ctx.arena;
-	struct schema_errors *errors = arena_alloc(arena, sizeof(*errors));
-	const char *detail = NULL;
-	void *record = NULL;
+	if (delivery->attempt == 1)
+		metric_observe(consumer->metrics->wait,
+			       batch->now.us - delivery->enqueued_at.us + consumer->worker->clock - batch->at);
+}
+
+bool runner_start(struct consumer *consumer)
+{
+	struct batch *batch = consumer->batches;
+	const struct delivery *delivery = &batch->deliveries[batch->n_started];
+	struct running *job = running_new(consumer, delivery);
 	int r;
 
-	if (!job->job->payload)
-		return true;
-	r = schema_bind_json(job->job->payload, SCHEMA_PAYLOAD, delivery->payload ? delivery->payload : "",
-			     delivery->payload_size, arena, &record, &detail, errors);
-	if (r == -EINVAL)
-		detail = arena_format(arena, "%s: %s", errors->items[0].pointer, errors->items[0].detail);
-	if (r < 0) {
-		bury(job->consumer, delivery, "invalid_payload",
-		     arena_format(arena, "Its payload does not fit the job: %s", detail));
-		return false;
-	}
-	job->ctx.input_schema = job->job->payload;
-	job->ctx.input = record;
-	return true;
+	batch->users++; /* for its texts: the job copies what it needs longer than its first turn */
+	r = coroutine_start(consumer->worker->runtime->loop, run, job, &job->coroutine);
+	if (r < 0)
+		running_free(job);
+	else
+		observe_wait(consumer, batch, delivery);
+	batch_release(batch);
+	return r == 0;
 }
 
-static struct running *running_new(struct consumer *consumer, const struct prong_job *definition,
-				   const struct delivery *delivery)
+void runner_cancel(struct running *job)
 {
-	struct running *job = allocate(sizeof(*job)), *head = &consumer->worker->jobs;
-
-	job->consumer = consumer;
-	job->job = definition;
-	context_init(&job->ctx, consumer->worker->runtime);
-	snprintf(job->ctx.request_id, sizeof(job->ctx.request_id), "%s", delivery->request_id);
-	job->delivery = *delivery;
-	job->delivery.name = definition->name;
-	job->delivery.request_id = job->ctx.request_id;
-	job->delivery.payload = NULL; /* it is bound, and its text goes with the batch */
-	job->delivery.payload_size = 0;
-	job->ctx.delivery = &job->delivery;
-	job->next = head;
-	job->previous = head->previous;
-	job->previous->next = head->previous = job;
-	consumer->running++;
-	consumer->worker->n_jobs++;
-	return job;
+	coroutine_cancel(job->coroutine);
 }
 
-void runner_start(struct consumer *consumer, const struct delivery *delivery)
+void runner_close(struct worker *worker)
 {
-	struct worker *worker = consumer->worker;
-	const struct prong_job *definition = registry_job(worker->runtime->registry, delivery->name);
-	struct running *job;
+	while (worker->spare) {
+		struct running *job = worker->spare;
 
-	if (worker->draining) {
-		give(consumer, delivery, JOB_RETURN, 0, NULL);
-		return;
+		worker->spare = job->next;
+		free(job);
 	}
-	if (!definition) {
-		fail_unknown(consumer, delivery);
-		return;
-	}
-	job = running_new(consumer, definition, delivery);
-	if (bind(job, delivery) && coroutine_start(worker->runtime->loop, run, job, &job->coroutine) == 0)
-		return;
-	if (job->ctx.input || !definition->payload) /* no coroutine was to be had */
-		give(consumer, delivery, JOB_RETURN, 0, NULL);
-	context_end(&job->ctx);
-	running_free(job);
 }

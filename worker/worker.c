@@ -1,99 +1,52 @@
 #include "worker/worker.h"
 
+#include "common/identity.h"
+#include "common/jobs/consumed_queues.h"
+#include "common/jobs/history.h"
 #include "common/log.h"
-#include "common/loop.h"
 #include "common/redis/redis.h"
 #include "worker/consumer.h"
 
-#define WAIT PRONG_SECONDS(5)		  /* of one blocking command */
-#define LOOK_EVERY PRONG_MILLISECONDS(50) /* into quiet queues while others are full */
-#define AFTER_ERROR PRONG_MILLISECONDS(200)
 #define FOR_RETURNING PRONG_SECONDS(2) /* after the drain's deadline, for giving back what was interrupted */
-
-/* ---- wake tokens ---- */
-
-/*
- * Nothing is known to wait: blocks until a token says otherwise. Whoever takes one must exchange, which passes it on
- * where more is ready: it was meant for one who can run the job, and another may be idler than this process.
- */
-static int wait_for_token(struct worker *worker)
-{
-	size_t woken = 0;
-	_cleanup_(freep) const struct job_shard **shards = allocate_array(worker->n_consumers, sizeof(*shards));
-	int r;
-
-	for (size_t i = 0; i < worker->n_consumers; i++)
-		shards[i] = worker->consumers[i].shard;
-	r = job_queue_wait(worker->blocking, shards, worker->n_consumers, WAIT, &woken);
-
-	if (r == 0)
-		consumer_poke(&worker->consumers[woken]);
-	return r == -ETIMEDOUT ? 0 : r;
-}
-
-/*
- * Some queue has more than can run: its consumer fetches as places become free. The others are looked into now and
- * then, so that they get their share, and this coroutine stays where worker_changed() can wake it.
- */
-static int wait_for_calm(struct worker *worker)
-{
-	int r;
-
-	worker->waiter_sleeping = true;
-	r = coroutine_wait(monotonic_us() + LOOK_EVERY);
-	worker->waiter_sleeping = false;
-	for (size_t i = 0; r == -ETIMEDOUT && i < worker->n_consumers; i++)
-		if (!worker->consumers[i].hungry)
-			consumer_poke(&worker->consumers[i]);
-	return r == -ETIMEDOUT ? 0 : r;
-}
-
-static void wait_main(void *argument)
-{
-	struct worker *worker = argument;
-
-	while (!worker->draining) {
-		int r = worker_is_calm(worker) ? wait_for_token(worker) : wait_for_calm(worker);
-
-		worker_changed(worker);
-		if (r < 0)
-			coroutine_sleep_until(monotonic_us() + AFTER_ERROR);
-	}
-	worker_ended(worker, &worker->waiter);
-}
 
 /* ---- leaving ---- */
 
-void worker_ended(struct worker *worker, struct coroutine **coroutine)
+void worker_progressed(struct worker *worker)
 {
-	*coroutine = NULL;
 	if (worker->drainer)
 		coroutine_wake(worker->drainer, 0);
 }
 
-static bool queues_are_left(const struct worker *worker)
+static bool work_is_left(const struct worker *worker)
 {
-	bool left = !worker->starter && !worker->waiter;
+	bool left = worker->starter || worker->n_helpers > 0 || !tokens_stopped(worker);
 
 	for (size_t i = 0; i < worker->n_consumers; i++)
-		left = left && !worker->consumers[i].coroutine;
+		left = left || !worker->consumers[i].left;
 	return left;
 }
 
-/* Waits until every consumer has given its last verdict. */
-static bool wait_for_queues(struct worker *worker, int64_t deadline)
+/* Waits until every consumer has given its last verdict and said good-bye. */
+static bool wait_for_consumers(struct worker *worker, int64_t deadline)
 {
-	while (!queues_are_left(worker))
-		if (coroutine_wait(deadline) == -ETIMEDOUT)
-			return false;
-	return true;
+	int r = 0;
+
+	worker->drainer = coroutine_current();
+	while (work_is_left(worker) && r != -ETIMEDOUT)
+		r = coroutine_wait(deadline);
+	worker->drainer = NULL;
+	return !work_is_left(worker);
 }
 
 static void interrupt_jobs(struct worker *worker)
 {
-	for (struct running *job = worker->jobs.next; job != &worker->jobs; job = job->next) {
-		job->interrupted = true;
-		coroutine_cancel(job->coroutine);
+	for (size_t i = 0; i < worker->n_consumers; i++) {
+		struct running *head = &worker->consumers[i].jobs;
+
+		for (struct running *job = head->next; job != head; job = job->next) {
+			job->interrupted = true;
+			runner_cancel(job);
+		}
 	}
 }
 
@@ -110,42 +63,54 @@ static void pass_tokens_on(struct worker *worker)
 	arena_reset(&arena);
 }
 
+static _Noreturn void give_up(struct worker *worker)
+{
+	log_warning("%zu jobs did not end, or Redis did not take their results: they run again when their leases end",
+		    worker->n_running);
+	log_detach();
+	_exit(STATUS_OK);
+}
+
 static void drain_main(void *argument)
 {
 	struct worker *worker = argument;
-	int64_t deadline = monotonic_us() + worker->process->settings->drain_timeout;
 
-	worker->drainer = coroutine_current();
-	if (worker->waiter)
-		coroutine_cancel(worker->waiter);
+	tokens_stop(worker);
+	for (size_t i = 0; i < worker->n_consumers; i++)
+		consumer_return_waiting(&worker->consumers[i]);
 	worker_changed(worker);
-	if (!wait_for_queues(worker, deadline)) {
+	if (!wait_for_consumers(worker, worker->drain_deadline)) {
 		interrupt_jobs(worker);
-		if (!wait_for_queues(worker, deadline + FOR_RETURNING)) {
-			log_warning(
-				"%zu jobs did not end, or Redis did not take their results: they run again when their "
-				"leases end",
-				worker->n_jobs);
-			log_detach();
-			_exit(STATUS_OK);
-		}
+		if (!wait_for_consumers(worker, worker->drain_deadline + FOR_RETURNING))
+			give_up(worker);
 	}
-	if (worker->renewer)
-		coroutine_cancel(worker->renewer);
-	while (worker->renewer)
-		coroutine_wait(INT64_MAX);
-	worker->blocking = redis_free(worker->blocking);
+	worker->history = history_close(worker->history, worker->drain_deadline + FOR_RETURNING);
+	tokens_close(worker);
 	pass_tokens_on(worker);
 	loop_stop(worker->runtime->loop);
 }
 
-/* SIGTERM: nothing new is fetched, what runs has until the drain's deadline. */
+/* SIGTERM: nothing new is fetched, what waits goes back, what runs has until the drain's deadline. */
 static void drain(void *argument)
 {
 	struct worker *worker = argument;
 
+	if (worker->draining)
+		return;
 	worker->draining = true;
+	worker->drain_deadline = monotonic_us() + worker->process->settings->drain_timeout;
+	if (worker->isolation)
+		isolation_drain(worker->isolation);
 	check(coroutine_start(worker->runtime->loop, drain_main, worker, NULL) == 0);
+}
+
+/* Nothing can be run in processes any more: the next worker can. */
+static void leave(void *argument)
+{
+	struct worker *worker = argument;
+
+	worker->status = STATUS_FAILURE;
+	drain(worker);
 }
 
 /* ---- starting ---- */
@@ -163,64 +128,90 @@ static bool redis_is_fit(struct worker *worker)
 	return false;
 }
 
-static void start_coroutines(struct worker *worker)
-{
-	struct loop *loop = worker->runtime->loop;
-
-	check(coroutine_start(loop, wait_main, worker, &worker->waiter) == 0);
-	check(coroutine_start(loop, lease_main, worker, &worker->renewer) == 0);
-	for (size_t i = 0; i < worker->n_consumers; i++) {
-		struct consumer *consumer = &worker->consumers[i];
-
-		consumer->hungry = true; /* look into every queue before waiting for tokens */
-		check(coroutine_start(loop, consumer_main, consumer, &consumer->coroutine) == 0);
-	}
-}
-
 static void start_main(void *argument)
 {
 	struct worker *worker = argument;
 
 	if (redis_is_fit(worker)) {
 		process_ready(worker->process);
-		if (!worker->draining)
-			start_coroutines(worker);
+		if (!worker->draining) {
+			worker->history = history_new(worker->runtime, worker->name, job_metrics_history_dropped());
+			tokens_start(worker);
+			worker_changed(worker);
+		}
 	}
-	worker_ended(worker, &worker->starter);
+	worker->starter = NULL;
+	worker_progressed(worker);
 }
 
-static void worker_init(struct worker *worker, const struct process *process, const char *name)
+/* A consumer for each shard of the queues that this tree consumes. */
+static void open_consumers(struct worker *worker)
 {
-	const struct registry *registry = process->registry;
-	_cleanup_(freep) char *waiter = format_text("%s wait", name);
+	const struct registry *registry = worker->process->registry;
+	_cleanup_(freep) bool *consumed = consumed_queues(worker->process->settings, registry);
+	size_t n = 0;
 
-	*worker = (struct worker){
-		.process = process,
-		.concurrency = (size_t)process->settings->job_concurrency,
-		.jobs = { .next = &worker->jobs, .previous = &worker->jobs },
-	};
-	worker->runtime = runtime_new(process->settings, registry, process->scoreboard, name, -1,
-				      RUNTIME_POSTGRES | RUNTIME_REDIS);
-	worker->blocking = redis_new(worker->runtime->loop, process->settings->redis_url, waiter);
-	worker->n_consumers = worker->runtime->jobs->n_shards;
-	worker->consumers = allocate_array(worker->n_consumers, sizeof(struct consumer));
-	for (size_t i = 0; i < worker->n_consumers; i++) {
-		struct consumer *consumer = &worker->consumers[i];
+	for (size_t i = 0; i < registry->n_queues; i++)
+		n += consumed[i] ? (size_t)registry->queues[i].shards : 0;
+	worker->consumers = allocate_array(n, sizeof(*worker->consumers));
+	worker->order = allocate_array(n, sizeof(*worker->order));
+	for (size_t i = 0; i < registry->n_queues; i++) {
+		size_t n_shards;
+		struct job_shard *shards = job_queue_shards(worker->runtime->jobs, registry->queues[i].name, &n_shards);
 
-		consumer->worker = worker;
-		consumer->shard = &worker->runtime->jobs->shards[i];
-		consumer->queue = consumer->shard->queue->name;
-		consumer->metrics = job_metrics_of(consumer->shard->queue_index);
-		job_owner_format(worker->runtime->incarnation, 0, consumer->owner);
+		for (size_t shard = 0; consumed[i] && shard < n_shards; shard++) {
+			struct consumer *consumer = &worker->consumers[worker->n_consumers];
+
+			worker->order[worker->n_consumers++] = consumer;
+			consumer_open(consumer, worker, &shards[shard]);
+		}
 	}
+}
+
+static void worker_open(struct worker *worker, const struct process *process)
+{
+	worker->process = process;
+	worker->name = format_text("%s worker %zu", process->registry->app->name, process->number);
+	worker->concurrency = (size_t)process->settings->job_concurrency;
+	worker->waiting_name = format_text("%s wait", worker->name);
+	worker->runtime = runtime_new(process->settings, process->registry, process->scoreboard, worker->name, -1,
+				      RUNTIME_POSTGRES | RUNTIME_REDIS);
+	worker->identity = process_identity();
+	if (!worker->identity)
+		worker->identity = duplicate("-"); /* nobody can tell whether it is dead */
+	if (worker->isolation)
+		isolation_attach(worker->isolation, worker->runtime->loop, leave, worker);
+	dispatch_open(worker);
+	open_consumers(worker);
+	tokens_open(worker);
+}
+
+static void worker_close(struct worker *worker)
+{
+	tokens_close(worker);
+	dispatch_close(worker);
+	for (size_t i = 0; i < worker->n_consumers; i++)
+		consumer_close(&worker->consumers[i]);
+	runner_close(worker);
+	worker->isolation = isolation_free(worker->isolation);
+	runtime_free(worker->runtime);
+	free(worker->consumers);
+	free(worker->order);
+	free(worker->identity);
+	free(worker->name);
+	free(worker->waiting_name);
 }
 
 int worker_main(const struct process *process)
 {
-	_cleanup_(freep) char *name = format_text("%s worker %zu", process->registry->app->name, process->number);
-	struct worker worker;
+	struct worker worker = { 0 };
+	int r = isolation_start(process, &worker.isolation); /* it forks: before everything else */
 
-	worker_init(&worker, process, name);
+	if (r < 0) {
+		log_error("no process can be made for jobs to run in: %s", strerror(-r));
+		return STATUS_FAILURE;
+	}
+	worker_open(&worker, process);
 	log_attach(worker.runtime->loop);
 	process_attach(process, worker.runtime->loop, drain, &worker);
 	process_limit_memory((uint64_t)process->settings->worker_memory << 20);
@@ -229,8 +220,6 @@ int worker_main(const struct process *process)
 	loop_run(worker.runtime->loop);
 	process_detach();
 	log_detach();
-	redis_free(worker.blocking);
-	runtime_free(worker.runtime);
-	free(worker.consumers);
+	worker_close(&worker);
 	return worker.status;
 }

@@ -25,7 +25,7 @@ struct job_notes {
 	bool final;		    /* prong_fail_for_good() */
 	bool postponed;		    /* prong_retry_after() */
 	prong_duration retry_after; /* where postponed */
-	bool already_done;	    /* prong_job_done() found that an earlier delivery was; whoever finds it sets it */
+	bool already_done;	    /* prong_job_done() found that an earlier delivery was */
 };
 
 /* The notes of the context's job; aborts outside of a job, naming `call`. */

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "common/jobs/running.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/metrics.h"
@@ -92,23 +93,103 @@ static int hang(struct prong_ctx *ctx)
 	return coroutine_sleep_until(INT64_MAX);
 }
 
+static int wait_for_go(void)
+{
+	int r = 0;
+
+	while (r == 0 && !atomic_load(&effects->go))
+		r = coroutine_sleep_until(monotonic_us() + PRONG_MILLISECONDS(2));
+	atomic_fetch_add(&effects->cancelled, r == -ECANCELED);
+	return r;
+}
+
+static int hold(struct prong_ctx *ctx)
+{
+	const struct work *work = begin(ctx);
+	int r = wait_for_go();
+
+	return r < 0 ? r : end(work);
+}
+
+static int report(struct prong_ctx *ctx)
+{
+	const struct work *work = begin(ctx);
+	const struct work result = { .number = work->number + 1 };
+	int r;
+
+	prong_job_log(ctx, "half of \"%d\"", work->number);
+	prong_progress(ctx, 5, 10);
+	r = wait_for_go();
+	if (r >= 0)
+		r = prong_result(ctx, work, &result);
+	return r < 0 ? r : end(work);
+}
+
+static int come_later(struct prong_ctx *ctx)
+{
+	begin(ctx);
+	return prong_retry_after(ctx, PRONG_HOURS(3), "not_yet", "Attempt %d came too early.", prong_job_attempt(ctx));
+}
+
+static int despair(struct prong_ctx *ctx)
+{
+	begin(ctx);
+	prong_job_log(ctx, "hopeless");
+	return prong_fail_for_good(ctx, "hopeless", "Nothing can mend %s.", "it");
+}
+
+/* As if prong_job_done() had found that it was done, from the payload's number 1 on. */
+static int repeat(struct prong_ctx *ctx)
+{
+	const struct work *work = begin(ctx);
+
+	ctx->notes->already_done = work->number > 0;
+	return -EALREADY;
+}
+
+static int note_start(struct prong_ctx *ctx)
+{
+	atomic_store(&effects->order[atomic_fetch_add(&effects->n_order, 1)], ctx->delivery->name[0]);
+	return sleep_for(ctx);
+}
+
 #define FAST .backoff = PRONG_MILLISECONDS(1), .max_backoff = PRONG_MILLISECONDS(5)
 #define JOB(function_, name_, ...) \
 	const struct prong_job name_##_job = { .name = #name_, .run = function_, .payload = &work_schema, __VA_ARGS__ }
 JOB(count, count, .queue = "work");
 JOB(sleep_for, sleep, .queue = "work");
 JOB(sleep_other, sleep_other, .queue = "other");
-JOB(crash, crash, .queue = "work", .max_attempts = 2);
+JOB(crash, crash, .queue = "work", .max_crashes = 2);
+JOB(crash, crash_apart, .queue = "work", .max_crashes = 2, .isolation = PRONG_PROCESS, FAST);
 JOB(fail, fail, .queue = "work", .max_attempts = 3, FAST);
 JOB(fail_twice, fail_twice, .queue = "work", FAST);
 JOB(hang, hang, .queue = "work", .max_attempts = 1, .timeout = PRONG_MILLISECONDS(300));
+JOB(hold, hold, .queue = "work");
+JOB(report, report, .queue = "work", .result = &work_schema);
+JOB(come_later, come_later, .queue = "work");
+JOB(despair, despair, .queue = "work");
+JOB(repeat, repeat, .queue = "work", .max_attempts = 1);
+JOB(note_start, urgent, .queue = "urgent");
+JOB(note_start, slow, .queue = "slow");
+JOB(note_start, heavy, .queue = "heavy");
+JOB(note_start, light, .queue = "light");
+JOB(count, parted, .queue = "parted");
+
+PRONG_QUEUE(urgent);
+PRONG_QUEUE(slow, .rank = 1);
+PRONG_QUEUE(heavy, .rank = 2, .weight = 3);
+PRONG_QUEUE(light, .rank = 2);
+PRONG_QUEUE(parted, .shards = 4);
 
 /* ---- the world ---- */
 
 static const struct prong_app app = {
 	.name = "fixture",
 	.version = "1",
-	.jobs = PRONG_JOBS(&count_job, &sleep_job, &sleep_other_job, &crash_job, &fail_job, &fail_twice_job, &hang_job),
+	.jobs = PRONG_JOBS(&count_job, &sleep_job, &sleep_other_job, &crash_job, &crash_apart_job, &fail_job,
+			   &fail_twice_job, &hang_job, &hold_job, &report_job, &come_later_job, &despair_job, &repeat_job,
+			   &urgent_job, &slow_job, &heavy_job, &light_job, &parted_job),
+	.queues = PRONG_QUEUES(&urgent_queue, &slow_queue, &heavy_queue, &light_queue, &parted_queue),
 };
 
 static struct registry *make_registry(void)
@@ -142,6 +223,7 @@ void fixture_open(struct fixture *fixture, const char *const *options)
 		.database_transactions = 1,
 		.database_timeout = PRONG_SECONDS(1),
 		.job_concurrency = 100,
+		.job_isolated = 2,
 		.max_payload = 1 << 20,
 		.max_requests = 10,
 		.threads = 2,
@@ -208,7 +290,13 @@ int fixture_wait(struct fixture *fixture, pid_t pid, size_t slot)
 
 	if (waitpid(pid, &status, 0) != pid)
 		panic("waitpid: %m");
-	atomic_store(&place->predecessor, atomic_load(&place->incarnation));
+	if (slot < 2 && atomic_load(&place->incarnation)) {
+		const struct death death = { .incarnation = atomic_load(&place->incarnation),
+					     .culprit = slot_culprit(place),
+					     .wait_status = status };
+
+		scoreboard_add_death(fixture->scoreboard, &death);
+	}
 	return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -227,6 +315,7 @@ struct enqueuing {
 	const struct prong_job *job;
 	struct work work;
 	int count;
+	struct prong_enqueue_options options;
 };
 
 static int enqueue(struct prong_ctx *ctx, void *argument)
@@ -237,17 +326,23 @@ static int enqueue(struct prong_ctx *ctx, void *argument)
 	for (int i = 0; i < enqueuing->count && r == 0; i++) {
 		snprintf(ctx->request_id, sizeof(ctx->request_id), "request-%d", enqueuing->work.number);
 		r = prong_job_enqueue(ctx, enqueuing->job, &enqueuing->work, sizeof(enqueuing->work),
-				      &(const struct prong_enqueue_options){ 0 });
+				      &enqueuing->options);
 		enqueuing->work.number++;
 	}
 	return r;
 }
 
-int fixture_enqueue(struct fixture *fixture, const struct prong_job *job, int number, int milliseconds)
+int fixture_enqueue_with(struct fixture *fixture, const struct prong_job *job, int number, int milliseconds,
+			 const struct prong_enqueue_options *options)
 {
-	struct enqueuing enqueuing = { .job = job, .work = { number, milliseconds }, .count = 1 };
+	struct enqueuing enqueuing = { .job = job, .work = { number, milliseconds }, .count = 1, .options = *options };
 
 	return fixture_run(fixture, enqueue, &enqueuing);
+}
+
+int fixture_enqueue(struct fixture *fixture, const struct prong_job *job, int number, int milliseconds)
+{
+	return fixture_enqueue_with(fixture, job, number, milliseconds, &(const struct prong_enqueue_options){ 0 });
 }
 
 void fixture_enqueue_many(struct fixture *fixture, const struct prong_job *job, int n, int milliseconds)
@@ -304,4 +399,36 @@ char *fixture_dead_error(struct fixture *fixture, const char *queue, int *ret_at
 	fixture_run(fixture, ask_dead, &asking);
 	*ret_attempts = asking.attempts;
 	return asking.error;
+}
+
+struct looking {
+	const struct prong_job *job;
+	prong_uuid id;
+	struct prong_job_status status;
+};
+
+static int look(struct prong_ctx *ctx, void *argument)
+{
+	struct looking *looking = argument;
+	struct prong_job_status *status = &looking->status;
+	int r = prong_job_look(ctx, looking->job, looking->id, status);
+
+	status->result = r == 0 && status->result ? duplicate(status->result) : NULL;
+	status->error = r == 0 && status->error ? duplicate(status->error) : NULL;
+	return r;
+}
+
+struct prong_job_status fixture_status(struct fixture *fixture, const struct prong_job *job, prong_uuid id)
+{
+	struct looking looking = { .job = job, .id = id };
+
+	CU_ASSERT_EQUAL(fixture_run(fixture, look, &looking), 0);
+	return looking.status;
+}
+
+long long fixture_ask(struct fixture *fixture, const char *command)
+{
+	_cleanup_(freep) char *answer = redis_server_ask(fixture->server, command);
+
+	return strtoll(answer, NULL, 10);
 }

@@ -24,6 +24,10 @@ struct effects {
 	_Atomic int other_ended; /* of the queue "other" */
 	_Atomic int wrong_request_id;
 	_Atomic bool stop_crashing;
+	_Atomic bool go;       /* `hold` and `report` may end */
+	_Atomic int cancelled; /* ends of `hold` by -ECANCELED */
+	_Atomic int n_order;
+	_Atomic char order[MAX_WORK]; /* of starts in the queues with rules: the first letter of each job's name */
 };
 extern struct effects *effects;
 
@@ -33,7 +37,9 @@ struct work {
 	int32_t milliseconds; /* `sleep` and `sleep_other`: how long */
 };
 
-extern const struct prong_job count_job, sleep_job, sleep_other_job, crash_job, fail_job, fail_twice_job, hang_job;
+extern const struct prong_job count_job, sleep_job, sleep_other_job, crash_job, crash_apart_job, fail_job,
+	fail_twice_job, hang_job, hold_job, report_job, come_later_job, despair_job, repeat_job, urgent_job, slow_job,
+	heavy_job, light_job, parted_job;
 
 struct fixture {
 	struct redis_server *server;
@@ -51,12 +57,14 @@ void fixture_close(struct fixture *fixture);
 /* Forks a process in slot `slot` and waits until it is ready; returns its id. */
 pid_t fixture_start(struct fixture *fixture, process_main *main, size_t slot);
 
-/* Waits for a process to end; returns its exit status, or minus the signal. `predecessor` is noted in its slot. */
+/* Waits for a process to end, and tells a scheduler of it; returns its exit status, or minus the signal. */
 int fixture_wait(struct fixture *fixture, pid_t pid, size_t slot);
 int fixture_terminate(struct fixture *fixture, pid_t pid, size_t slot); /* SIGTERM, then fixture_wait() */
 
 /* Enqueues through the public call; returns what it returned. */
 int fixture_enqueue(struct fixture *fixture, const struct prong_job *job, int number, int milliseconds);
+int fixture_enqueue_with(struct fixture *fixture, const struct prong_job *job, int number, int milliseconds,
+			 const struct prong_enqueue_options *options);
 void fixture_enqueue_many(struct fixture *fixture, const struct prong_job *job, int count, int milliseconds);
 
 /* Runs `function` in a coroutine of the test's runtime. */
@@ -64,6 +72,12 @@ int fixture_run(struct fixture *fixture, int (*function)(struct prong_ctx *ctx, 
 
 bool fixture_counts_are(struct fixture *fixture, const char *queue, uint64_t ready, uint64_t delayed, uint64_t inflight,
 			uint64_t dead);
+
+/* prong_job_status(); strings are malloc'ed. */
+struct prong_job_status fixture_status(struct fixture *fixture, const struct prong_job *job, prong_uuid id);
+
+/* The answer of Redis to a command without arguments to be formatted, as a number. */
+long long fixture_ask(struct fixture *fixture, const char *command);
 
 /* The first dead job of a queue: its error, malloc'ed, and attempts; NULL when there is none. */
 char *fixture_dead_error(struct fixture *fixture, const char *queue, int *ret_attempts);

@@ -2,11 +2,13 @@
 #include <signal.h>
 
 #include "tests/unit/worker/fixture.h"
+#include "worker/scheduler.h"
 #include "worker/worker.h"
 #include <prong/mail.h>
 
 #define WORKER 0 /* slots */
 #define SECOND 1
+#define SCHEDULER 2
 
 static bool exactly_once(int n)
 {
@@ -235,11 +237,12 @@ TEST(worker, enqueueing_is_refused_where_it_cannot_run)
 TEST(worker, a_killed_workers_jobs_run_again_at_once)
 {
 	struct fixture fixture;
-	pid_t pid;
+	pid_t pid, scheduler;
 
 	fixture_open(&fixture, NULL);
 	fixture.settings.job_concurrency = 10;
 	fixture_enqueue_many(&fixture, &sleep_job, 30, 100);
+	scheduler = fixture_start(&fixture, scheduler_main, SCHEDULER);
 	pid = fixture_start(&fixture, worker_main, WORKER);
 	CU_ASSERT(EVENTUALLY(atomic_load(&effects->started) >= 15));
 	kill(pid, SIGKILL);
@@ -249,9 +252,64 @@ TEST(worker, a_killed_workers_jobs_run_again_at_once)
 	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 0)));
 	CU_ASSERT(atomic_load(&effects->started) <= 30 + 10); /* only what was in flight ran twice */
 	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, scheduler, SCHEDULER), 0);
+	CU_ASSERT_EQUAL(fixture_ask(&fixture, "HLEN prong:{work#0}:state"), 0);
 	fixture_close(&fixture);
 }
 
+TEST(worker, a_job_that_kills_its_workers_is_buried)
+{
+	struct fixture fixture;
+	int attempts = 0;
+	pid_t pid, scheduler;
+
+	fixture_open(&fixture, NULL);
+	fixture_enqueue_many(&fixture, &hold_job, 5, 0); /* neighbours */
+	scheduler = fixture_start(&fixture, scheduler_main, SCHEDULER);
+	CU_ASSERT(fixture_enqueue(&fixture, &crash_job, 10, 0) == 0);
+	for (int i = 0; i < 2; i++) {
+		pid = fixture_start(&fixture, worker_main, WORKER);
+		CU_ASSERT_EQUAL(fixture_wait(&fixture, pid, WORKER), -SIGKILL);
+		CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 6 - (uint64_t)i, 0, 0, (uint64_t)i)));
+	}
+	_cleanup_(freep) char *error = fixture_dead_error(&fixture, "work", &attempts);
+	CU_ASSERT_EQUAL(attempts, 2);
+	CU_ASSERT(error && strstr(error, "poison"));
+	CU_ASSERT_EQUAL(atomic_load(&effects->of[10]), 2);
+	CU_ASSERT_EQUAL(fixture_ask(&fixture, "HLEN prong:{work#0}:state"), 1); /* the neighbours' were not counted */
+	atomic_store(&effects->go, true);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 1)));
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, scheduler, SCHEDULER), 0);
+	fixture_close(&fixture);
+}
+
+TEST(worker, a_job_apart_takes_nobody_with_it)
+{
+	struct fixture fixture;
+	int attempts = 0;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(fixture_enqueue(&fixture, &hold_job, 1, 0) == 0);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->started) == 1));
+	CU_ASSERT(fixture_enqueue(&fixture, &crash_apart_job, 2, 0) == 0);
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 1, 1)));
+	_cleanup_(freep) char *error = fixture_dead_error(&fixture, "work", &attempts);
+	CU_ASSERT_EQUAL(attempts, 2);
+	CU_ASSERT(error && strstr(error, "poison") && strstr(error, "SIGKILL"));
+	atomic_store(&effects->stop_crashing, true);
+	atomic_store(&effects->go, true);
+	CU_ASSERT(fixture_enqueue(&fixture, &crash_apart_job, 3, 0) == 0);
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 1)));
+	CU_ASSERT_EQUAL(atomic_load(&effects->ended_of[3]), 1);
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	fixture_close(&fixture);
+}
+
+/* As if its lease had ended. Returns how many jobs are ready again. */
 static int reclaim_first(struct prong_ctx *ctx, void *argument)
 {
 	struct fixture *fixture = argument;
@@ -272,15 +330,55 @@ TEST(worker, a_result_that_comes_too_late_is_refused)
 	CU_ASSERT(fixture_enqueue(&fixture, &sleep_job, 1, 400) == 0);
 	CU_ASSERT(EVENTUALLY(atomic_load(&effects->started) == 1));
 	kill(first, SIGSTOP);
-	CU_ASSERT_EQUAL(fixture_run(&fixture, reclaim_first, &fixture), 1); /* as if its lease had ended */
+	CU_ASSERT_EQUAL(fixture_run(&fixture, reclaim_first, &fixture), 1);
 	second = fixture_start(&fixture, worker_main, SECOND);
-	CU_ASSERT(EVENTUALLY(atomic_load(&effects->started) == 2));
-	kill(first, SIGCONT);
-	CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended) == 2));
 	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 0)));
+	CU_ASSERT_EQUAL(atomic_load(&effects->ended), 1);
+	kill(first, SIGCONT); /* its job's sleep is over: it ends, or hears that it is not its own any more */
+	CU_ASSERT(fixture_enqueue(&fixture, &sleep_job, 2, 0) == 0);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended_of[2]) == 1));
 	CU_ASSERT_EQUAL(fixture_terminate(&fixture, first, WORKER), 0);
 	CU_ASSERT_EQUAL(fixture_terminate(&fixture, second, SECOND), 0);
-	CU_ASSERT_EQUAL(atomic_load(&effects->started), 2);
+	CU_ASSERT_EQUAL(atomic_load(&effects->of[1]), 2);
+	CU_ASSERT(fixture_counts_are(&fixture, "work", 0, 0, 0, 0));
+	fixture_close(&fixture);
+}
+
+TEST(worker, a_lost_lease_ends_its_jobs_and_not_the_worker)
+{
+	struct fixture fixture;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	fixture_enqueue_many(&fixture, &hold_job, 3, 0);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->started) == 3));
+	CU_ASSERT_EQUAL(fixture_run(&fixture, reclaim_first, &fixture), 3);
+	/* It hears of it within a second, and takes them again under its next name. */
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->cancelled) == 3));
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->started) == 6));
+	atomic_store(&effects->go, true);
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 0)));
+	CU_ASSERT_EQUAL(atomic_load(&effects->ended), 3);
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	fixture_close(&fixture);
+}
+
+TEST(worker, goes_on_with_an_emptied_redis)
+{
+	struct fixture fixture;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(fixture_enqueue(&fixture, &hold_job, 1, 0) == 0);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->started) == 1));
+	fixture_ask(&fixture, "FLUSHALL");
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->cancelled) == 1));
+	CU_ASSERT(fixture_enqueue(&fixture, &count_job, 2, 0) == 0);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended) == 1));
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	CU_ASSERT(fixture_counts_are(&fixture, "work", 0, 0, 0, 0));
 	fixture_close(&fixture);
 }
 
@@ -302,16 +400,6 @@ TEST(worker, finishes_what_runs_before_it_leaves)
 	fixture_close(&fixture);
 }
 
-static int read_attempts(struct prong_ctx *ctx, void *argument)
-{
-	_cleanup_(reply_freep) redisReply *reply = NULL;
-
-	(void)argument;
-	if (redis_commandf(ctx->runtime->redis, PRONG_SECONDS(5), &reply, "HLEN prong:{work#0}:attempts") < 0)
-		return -EIO;
-	return (int)reply->integer;
-}
-
 TEST(worker, gives_back_what_does_not_end)
 {
 	struct fixture fixture;
@@ -324,7 +412,47 @@ TEST(worker, gives_back_what_does_not_end)
 	CU_ASSERT(EVENTUALLY(atomic_load(&effects->started) == 1));
 	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
 	CU_ASSERT(fixture_counts_are(&fixture, "work", 1, 0, 0, 0));
-	CU_ASSERT_EQUAL(fixture_run(&fixture, read_attempts, NULL), 0); /* not counted */
+	CU_ASSERT_EQUAL(fixture_ask(&fixture, "HLEN prong:{work#0}:state"), 0); /* not counted */
+	CU_ASSERT_EQUAL(fixture_ask(&fixture, "ZCARD prong:{work#0}:owners"), 0);
+	fixture_close(&fixture);
+}
+
+/* Those fetched ahead go back; all that began end; those that wait keep their order. */
+TEST(worker, gives_back_what_has_not_started)
+{
+	struct fixture fixture;
+	int ended;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	fixture_enqueue_many(&fixture, &count_job, MAX_WORK, 0);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended) > 200));
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	ended = atomic_load(&effects->ended);
+	CU_ASSERT_EQUAL(atomic_load(&effects->started), ended);
+	CU_ASSERT(fixture_counts_are(&fixture, "work", MAX_WORK - (uint64_t)ended, 0, 0, 0));
+	CU_ASSERT_EQUAL(fixture_ask(&fixture, "HLEN prong:{work#0}:state"), 0);
+	CU_ASSERT(exactly_once(ended));
+	fixture_close(&fixture);
+}
+
+/* What was fetched ahead because jobs were short, and then came upon long ones. */
+TEST(worker, gives_back_what_it_cannot_start)
+{
+	struct fixture fixture;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	fixture.settings.job_concurrency = 40;
+	fixture_enqueue_many(&fixture, &count_job, 4000, 0);
+	fixture_enqueue_many(&fixture, &hold_job, 100, 0);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 60, 0, 40, 0)));
+	atomic_store(&effects->go, true);
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "work", 0, 0, 0, 0)));
+	CU_ASSERT_EQUAL(atomic_load(&effects->started), 4100);
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
 	fixture_close(&fixture);
 }
 
