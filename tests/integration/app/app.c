@@ -162,6 +162,57 @@ static int get_scopes(struct prong_ctx *ctx)
 	return prong_reply(ctx, 200, scopes, &scopes);
 }
 
+/* Jobs whose effects are rows of tables that the tests make. */
+
+struct letter {
+	const char *recipient;
+	const char *pin;
+	int32_t ms;
+};
+PRONG_SCHEMA(letter, PRONG_FIELD(letter, recipient, .required = true, .max_length = 40),
+	     PRONG_FIELD(letter, pin, .secret = true), PRONG_FIELD(letter, ms, .range = PRONG_RANGE(0, 60000)));
+
+struct receipt {
+	const char *recipient;
+	const char *pin;
+};
+PRONG_SCHEMA(receipt, PRONG_FIELD(receipt, recipient), PRONG_FIELD(receipt, pin, .secret = true));
+
+/* Fails where the table `strikes` has the recipient; else it takes `ms` and leaves a row in `deliveries`. */
+static int deliver(struct prong_ctx *ctx)
+{
+	const struct letter *letter = prong_payload(ctx, letter);
+	int r;
+
+	prong_progress(ctx, 1, 2);
+	prong_job_log(ctx, "on the way to %s", letter->recipient);
+	r = prong_exec(ctx, "SELECT FROM strikes WHERE recipient = $1", letter->recipient);
+	if (r > 0)
+		return prong_fail(ctx, 500, "strike", "The postmen are on strike.");
+	if (r == 0 && letter->ms)
+		r = prong_exec(ctx, "SELECT pg_sleep($1::float8 / 1000)", letter->ms);
+	if (r >= 0)
+		r = prong_exec(ctx, "INSERT INTO deliveries (recipient, trace_id) VALUES ($1, $2)", letter->recipient,
+			       prong_trace_id(ctx));
+	if (r < 0)
+		return r;
+	return prong_result(ctx, receipt, &((struct receipt){ letter->recipient, letter->pin }));
+}
+PRONG_JOB(deliver, .payload = &letter_schema, .result = &receipt_schema, .queue = "letters", .max_attempts = 1);
+
+static int misdeliver(struct prong_ctx *ctx)
+{
+	return prong_fail(ctx, 500, "lost", "Nobody knows where it is.");
+}
+PRONG_JOB(misdeliver, .queue = "letters", .max_attempts = 1);
+
+static int send_letter(struct prong_ctx *ctx)
+{
+	int r = prong_enqueue(ctx, deliver, prong_body(ctx, letter));
+
+	return r < 0 ? r : prong_reply_empty(ctx, 202);
+}
+
 static const struct prong_route routes[] = {
 	{ PRONG_GET, "/v1/ping", ping, .reply = &pong_schema, .summary = "Answer" },
 	{ PRONG_GET, "/v1/hits", get_hits, .reply = &hits_schema, .summary = "Count executed requests" },
@@ -182,6 +233,7 @@ static const struct prong_route routes[] = {
 	  .summary = "Which scopes the token has" },
 	{ PRONG_POST, "/v1/guarded", echo, .body = &sample_schema, .access = PRONG_ADMIN,
 	  .summary = "Need the scope admin" },
+	{ PRONG_POST, "/v1/letters", send_letter, .body = &letter_schema, .summary = "Enqueue a job" },
 	{}
 };
 
@@ -192,5 +244,6 @@ int main(int argc, char *argv[])
 			  &(struct prong_app){ .name = "test_app",
 					       .version = "1.2.3",
 					       .routes = routes,
+					       .jobs = PRONG_JOBS(&deliver_job, &misdeliver_job),
 					       .modules = PRONG_MODULES(&prong_accounts) });
 }
