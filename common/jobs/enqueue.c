@@ -51,7 +51,7 @@ static bool is_key(const char *key)
 	return size > 0 && size <= JOB_MAX_KEY && utf8_length(key, size) >= 0;
 }
 
-const char *job_options_mistake(const struct prong_enqueue_options *options)
+const char *job_options_mistake(const struct prong_job *job, const struct prong_enqueue_options *options)
 {
 	if (options->delay < 0 || options->delay > MAX_DELAY || options->expires < 0 || options->expires > MAX_DELAY ||
 	    options->throttle < 0 || options->throttle > MAX_DELAY || options->debounce < 0 ||
@@ -71,13 +71,15 @@ const char *job_options_mistake(const struct prong_enqueue_options *options)
 		return "debounce is itself a delay; give no other";
 	if ((options->key && !is_key(options->key)) || (options->unique && !is_key(options->unique)))
 		return "a key is not UTF-8 of 1 to 200 bytes";
+	if ((job->durable || options->durable) && (options->unique || options->expires))
+		return "a durable job takes neither a unique key nor an expiry: Redis keeps them, and may be emptied";
 	return NULL;
 }
 
 static int check_options(struct prong_ctx *ctx, const struct prong_job *job,
 			 const struct prong_enqueue_options *options)
 {
-	const char *mistake = job_options_mistake(options);
+	const char *mistake = job_options_mistake(job, options);
 
 	if (!mistake)
 		return 0;

@@ -111,6 +111,7 @@ static void read_listing(redisReply *const fields[LISTING_FIELDS], const char *q
 		.key = ret_record->key,
 		.error = fields[5]->len ? arena_strdup(arena, fields[5]->str) : NULL,
 		.owner = arena_strdup(arena, fields[6]->str),
+		.durable = ret_record->durable,
 	};
 	snprintf(ret_listing->id, sizeof(ret_listing->id), "%s", fields[0]->str);
 }

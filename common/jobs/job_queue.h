@@ -110,10 +110,10 @@ void job_owner_format(uint64_t incarnation, unsigned number, char owner[JOB_OWNE
 /* ---- producers. All calls below suspend; errors as redis_call(). ---- */
 
 /*
- * What is wrong with options: a static half-sentence that names what is out of range or excludes what; NULL: nothing.
- * For options that people give; those in code are checked as they are used.
+ * What is wrong with options of a job: a static half-sentence that names what is out of range or excludes what; NULL:
+ * nothing. For options that people give; those in code are checked as they are used.
  */
-const char *job_options_mistake(const struct prong_enqueue_options *options);
+const char *job_options_mistake(const struct prong_job *job, const struct prong_enqueue_options *options);
 
 /* A job to be enqueued. Everything is borrowed. */
 struct job_draft {
@@ -331,6 +331,7 @@ struct job_listing {
 	const char *key;   /* "" for none */
 	const char *error; /* JSON text or NULL */
 	const char *owner; /* of a running one; "" */
+	bool durable;
 };
 
 /* At most `limit` of a queue and state from `offset`, next first (dead: latest first). */

@@ -1,34 +1,11 @@
 #include "common/jobs/outbox.h"
 
 #include "common/context.h"
-#include "common/log.h"
 #include "common/postgres/listen.h"
 
 #define STATEMENT_BYTES (8 * 1024 * 1024) /* of one statement's rows, beyond a single large one */
 
 /* ---- adding ---- */
-
-static int refuse(struct prong_ctx *ctx, const struct job_draft *draft, const char *option)
-{
-	log_error("prong_enqueue(%s): .%s does not go with .durable: it is kept in Redis, which may be emptied",
-		  draft->job->name, option);
-	return prong_fail(ctx, 500, "wrong_options", "Something went wrong here.");
-}
-
-static int check_options(struct prong_ctx *ctx, const struct job_draft *draft)
-{
-	const struct prong_enqueue_options *options = &draft->options;
-
-	if (options->unique)
-		return refuse(ctx, draft, "unique");
-	if (options->throttle)
-		return refuse(ctx, draft, "throttle");
-	if (options->debounce)
-		return refuse(ctx, draft, "debounce");
-	if (options->expires)
-		return refuse(ctx, draft, "expires");
-	return 0;
-}
 
 static void add_member(struct buffer *rows, const char *name, const char *text)
 {
@@ -113,11 +90,6 @@ int outbox_add(struct prong_ctx *ctx, const struct job_draft *drafts, size_t cou
 	int r;
 
 	check(ctx->runtime->postgres);
-	for (size_t i = 0; i < count; i++) {
-		r = check_options(ctx, &drafts[i]);
-		if (r < 0)
-			return r;
-	}
 	if (count > 1 && !ctx->transaction && size_of_payloads(drafts, count) > STATEMENT_BYTES / 4)
 		r = insert_in_transaction(ctx, drafts, count);
 	else

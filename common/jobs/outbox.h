@@ -17,8 +17,8 @@
 #define OUTBOX_CHANNEL "prong_outbox" /* of NOTIFY: rows have come that are to be relayed */
 
 /*
- * Adds durable jobs: rows of the context's transaction, if there is one, else all in one statement. -EINVAL, recorded
- * as a mistake of the program (500): an option that only Redis can keep (unique, throttle, debounce, expires).
+ * Adds durable jobs: rows of the context's transaction, if there is one, else all in one statement. Their options are
+ * right as job_options_mistake() sees it.
  */
 int outbox_add(struct prong_ctx *ctx, const struct job_draft *drafts, size_t count);
 

@@ -1,6 +1,6 @@
 #include "common/context.h"
+#include "common/jobs/job_payload.h"
 #include "common/jobs/job_queue.h"
-#include "common/schema/schema.h"
 #include "server/routes/admin/admin.h"
 
 /* The payload's errors, as those of the body that it is a part of. */
@@ -15,21 +15,13 @@ static int refuse_payload(struct prong_ctx *ctx, struct schema_errors *errors)
 	return r;
 }
 
-/* `ret_record` is NULL where the job takes no payload. */
 static int bind_payload(struct prong_ctx *ctx, const struct prong_job *job, const char *text, void **ret_record)
 {
 	struct schema_errors *errors = prong_alloc(ctx, sizeof(*errors));
 	const char *detail;
 
-	*ret_record = NULL;
-	if (!job->payload)
-		return text ? prong_fail_field(ctx, "/payload", "unknown", "Remove this; the job takes no payload.")
-			    : 0;
-	if (!text)
-		return prong_fail_field(ctx, "/payload", "missing", "Give the job's payload.");
 	/* The text is a part of a body that was well-formed. */
-	if (schema_bind_json(job->payload, SCHEMA_TYPED, text, strlen(text), &ctx->arena, ret_record, &detail, errors) <
-	    0)
+	if (job_payload_bind(job, text, text ? strlen(text) : 0, &ctx->arena, ret_record, &detail, errors) < 0)
 		return refuse_payload(ctx, errors);
 	return 0;
 }
@@ -67,7 +59,7 @@ int admin_add_job(struct prong_ctx *ctx)
 		.durable = in->durable,
 		.ret_id = &added.id,
 	};
-	mistake = job_options_mistake(&options);
+	mistake = job_options_mistake(job, &options);
 	if (mistake)
 		return prong_fail_field(ctx, "", "value", "The options are wrong: %s.", mistake);
 	r = prong_job_enqueue(ctx, job, record, job->payload ? job->payload->size : 0, &options);

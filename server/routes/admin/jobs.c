@@ -1,4 +1,5 @@
 #include "common/context.h"
+#include "common/jobs/job_payload.h"
 #include "common/jobs/job_queue.h"
 #include "common/schema/schema.h"
 #include "server/routes/admin/admin.h"
@@ -106,51 +107,9 @@ int admin_list_jobs(struct prong_ctx *ctx)
 
 /* ---- one job ---- */
 
-static bool fits(struct prong_ctx *ctx, const struct prong_schema *schema, const char *text)
-{
-	struct schema_errors errors;
-	const char *detail;
-	void *record;
-
-	return schema_bind_json(schema, SCHEMA_TYPED, text, strlen(text), &ctx->arena, &record, &detail, &errors) == 0;
-}
-
-/* Of a job that is done only the result is left, not its name: the one schema of the queue's results that it fits. */
-static const struct prong_schema *result_schema(struct prong_ctx *ctx, const char *queue, const char *text)
-{
-	const struct registry *registry = ctx->runtime->registry;
-	const struct prong_schema *found = NULL;
-
-	for (size_t i = 0; text && i < registry->n_jobs; i++) {
-		const struct prong_schema *schema = registry->jobs[i]->result;
-
-		if (!schema || schema_is(schema, found) || !string_equal(job_queue_name(registry->jobs[i]), queue) ||
-		    !fits(ctx, schema, text))
-			continue;
-		if (found)
-			return NULL;
-		found = schema;
-	}
-	return found;
-}
-
-/* What is secret in it stays so, and so does all of it where its schema is not known: `schema` NULL. */
-static prong_json redact(struct prong_ctx *ctx, const struct prong_schema *schema, const char *text)
-{
-	struct buffer shown = { 0 };
-	prong_json json = { NULL };
-
-	if (!text)
-		return json;
-	schema_redact_json(schema, text, strlen(text), &ctx->arena, &shown);
-	json.text = prong_strdup(ctx, buffer_text(&shown));
-	buffer_free(&shown);
-	return json;
-}
-
 int admin_show_job(struct prong_ctx *ctx)
 {
-	const struct prong_job *definition = NULL;
+	const struct registry *registry = ctx->runtime->registry;
 	struct job_detail detail;
 	struct admin_job job;
 	const char *queue;
@@ -171,12 +130,10 @@ int admin_show_job(struct prong_ctx *ctx)
 		prong_uuid_parse(id, &job.id);
 	} else {
 		admin_describe(ctx, &detail.listing, &job);
-		definition = registry_job(ctx->runtime->registry, detail.listing.name);
 	}
 	job.report = read_record(ctx, &admin_job_report_schema, detail.report);
 	job.header.text = detail.header;
-	job.payload = redact(ctx, definition ? definition->payload : NULL, detail.payload);
-	job.result =
-		redact(ctx, definition ? definition->result : result_schema(ctx, queue, detail.result), detail.result);
+	job.payload.text = job_payload_shown(registry, job.name, detail.payload, &ctx->arena);
+	job.result.text = job_result_shown(registry, queue, job.name, detail.result, &ctx->arena);
 	return prong_reply(ctx, 200, admin_job, &job);
 }
