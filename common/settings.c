@@ -47,7 +47,7 @@ static const struct unit {
 	{ "h", PRONG_HOURS(1) },	 { "d", PRONG_DAYS(1) },
 };
 
-static int parse_duration(const char *text, prong_duration *ret_value)
+int duration_parse(const char *text, prong_duration *ret_value)
 {
 	size_t digits = strspn(text, "0123456789");
 	int64_t number;
@@ -130,7 +130,7 @@ static int check_watchdog_timeout(const char *text, char **ret_reason)
 {
 	prong_duration value;
 
-	if (parse_duration(text, &value) == 0 &&
+	if (duration_parse(text, &value) == 0 &&
 	    (value == 0 || (value >= PRONG_SECONDS(2) && value <= PRONG_SECONDS(25))))
 		return 0;
 	return fail(ret_reason, "it is from 2s to 25s, or 0 for no watchdog");
@@ -140,7 +140,7 @@ static int check_history_age(const char *text, char **ret_reason)
 {
 	prong_duration value;
 
-	if (parse_duration(text, &value) == 0 && value >= PRONG_HOURS(1) && value <= PRONG_DAYS(3650))
+	if (duration_parse(text, &value) == 0 && value >= PRONG_HOURS(1) && value <= PRONG_DAYS(3650))
 		return 0;
 	return fail(ret_reason, "it is from 1h to 3650d");
 }
@@ -345,7 +345,7 @@ static void set_duration(struct reading *reading, const struct setting *setting,
 {
 	prong_duration value;
 
-	if (parse_duration(text, &value) < 0)
+	if (duration_parse(text, &value) < 0)
 		wrong(reading, setting,
 		      "'%s' is not a duration: write a number with ms, s, m, h or d, as in 500ms or 30s", text);
 	else if (value < setting->low || value > setting->high)

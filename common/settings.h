@@ -76,6 +76,9 @@ void settings_set_port(struct settings *settings, int port);
 
 struct settings *settings_free(struct settings *settings);
 
+/* A duration as settings have it, "500ms", "30s", "7d" or "0": 0 or -EINVAL. */
+int duration_parse(const char *text, prong_duration *ret_value);
+
 /* All settings in the table's order, for `config` and the guide. Returns the count; `ret_values` is a malloc'ed array.
  */
 size_t settings_list(const struct settings *settings, struct setting_value **ret_values);

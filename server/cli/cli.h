@@ -82,7 +82,7 @@ struct command_option {
  */
 int options_parse(struct invocation *invocation, const struct command_option *options, int max_arguments);
 
-/* A decimal integer from `low` to `high`: 0; or -EINVAL after having said so, as above. */
+/* A decimal integer from `low` to `high`, with a sign where it may be negative: 0; or -EINVAL after having said so, as above. */
 int option_integer(const struct invocation *invocation, const char *name, const char *text, int64_t low, int64_t high,
 		   int64_t *ret_value);
 

@@ -1,111 +1,70 @@
-#include "common/context.h"
-#include "common/jobs/job_queue.h"
+#include "server/cli/jobs.h"
+
 #include "common/loop.h"
-#include "common/runtime.h"
-#include "server/cli/cli.h"
+#include "common/postgres/postgres.h"
 
-#define PATIENCE PRONG_SECONDS(30)
-#define DEFAULT_LIMIT 50
-#define MAX_LIMIT 100000
+#define PATIENCE PRONG_HOURS(1) /* each call has its own; draining or checking a large queue takes many */
 
-/* What `jobs ls` was asked for, and gathers. */
-struct listing {
-	struct invocation *invocation;
-	struct table *table;
-	const char *queue; /* NULL: all */
-	int state;	   /* -1: all */
-	size_t left;	   /* rows that may still be added */
-};
-
-static void add_time(struct table *table, prong_time time)
+static int explain(const struct invocation *invocation, const struct runtime *runtime, int r)
 {
-	char text[PRONG_TIME_TEXT_SIZE];
+	const char *postgres = runtime->postgres ? postgres_last_error(runtime->postgres) : "";
+	const char *redis = redis_last_error(runtime->redis);
 
-	table_add(table, time.us ? prong_time_format(time, text) : NULL);
+	if (r != -EHOSTDOWN && r != -ETIMEDOUT && r != -EBUSY && r != -EAGAIN)
+		return command_error(invocation, STATUS_FAILURE, "%s",
+				     r == -ENOMEM ? "Redis is full: it takes nothing more until something is removed"
+				     : r == -EROFS
+					     ? "Redis takes no writes: it is a replica, or cannot save to its disk"
+				     : runtime->postgres ? "Redis or PostgreSQL refused it; is anything pending in "
+							   "`migrate status`?"
+							 : "Redis refused it");
+	if (r == -EBUSY)
+		return command_error(invocation, STATUS_TRY_AGAIN, "Redis is busy loading its data: try again");
+	if (r == -EAGAIN)
+		return command_error(invocation, STATUS_TRY_AGAIN, "the jobs change all the time: try again");
+	if (*postgres && !*redis)
+		return command_error(invocation, STATUS_UNAVAILABLE, "DATABASE_URL: PostgreSQL cannot be reached: %s",
+				     postgres);
+	return command_error(invocation, STATUS_UNAVAILABLE, "Redis of REDIS_URL cannot be reached: %s",
+			     *redis ? redis : "no answer");
 }
 
-static void add_row(struct table *table, const struct job_listing *job)
+int jobs_run(struct invocation *invocation, unsigned needs, int (*work)(struct prong_ctx *ctx, void *argument),
+	     void *argument)
 {
-	table_add(table, job->id);
-	table_add(table, job->queue);
-	table_add(table, job->name);
-	table_add(table, job_state_names[job->state]);
-	table_add_integer(table, job->attempt);
-	table_add_integer(table, job->max_attempts);
-	add_time(table, job->enqueued_at);
-	add_time(table, job->at);
-	table_add_json(table, job->error);
-}
+	bool database = (needs & NEEDS_DATABASE) == NEEDS_DATABASE;
+	int r = invocation_need(invocation, needs | NEEDS_REGISTRY | NEEDS_REDIS);
+	struct runtime *runtime;
 
-static int list_state(struct prong_ctx *ctx, struct listing *listing, const char *queue, enum job_state state)
-{
-	struct job_listing *jobs = NULL;
-	size_t count = 0;
-	int r;
-
-	if (listing->left == 0)
-		return 0;
-	r = job_queue_list(ctx->runtime->jobs, queue, state, 0, listing->left, &ctx->arena, &jobs, &count);
-	if (r < 0)
+	if (r)
 		return r;
-	for (size_t i = 0; i < count; i++)
-		add_row(listing->table, &jobs[i]);
-	listing->left -= count;
-	return 0;
-}
-
-static int list_queues(struct prong_ctx *ctx, void *argument)
-{
-	struct listing *listing = argument;
-	const struct registry *registry = ctx->runtime->registry;
-	int r = 0;
-
-	for (size_t i = 0; i < registry->n_queues; i++) {
-		if (listing->queue && !string_equal(listing->queue, registry->queues[i].name))
-			continue;
-		for (int state = 0; state < JOB_STATES && r == 0; state++)
-			if (listing->state < 0 || listing->state == state)
-				r = list_state(ctx, listing, registry->queues[i].name, (enum job_state)state);
-	}
+	runtime = runtime_new(invocation->settings, invocation->registry, NULL, invocation->command->name, -1,
+			      RUNTIME_REDIS | (database ? RUNTIME_POSTGRES : 0));
+	r = context_run(runtime, PATIENCE, work, argument);
+	if (r < 0)
+		r = explain(invocation, runtime, r);
+	runtime_free(runtime);
 	return r;
 }
 
-static int run_listing(struct listing *listing)
-{
-	struct invocation *invocation = listing->invocation;
-	struct runtime *runtime =
-		runtime_new(invocation->settings, invocation->registry, NULL, "jobs ls", -1, RUNTIME_REDIS);
-	int r = context_run(runtime, PATIENCE, list_queues, listing), status = STATUS_OK;
-
-	if (r == -EHOSTDOWN || r == -ETIMEDOUT)
-		status = command_error(invocation, STATUS_UNAVAILABLE, "Redis of REDIS_URL cannot be reached: %s",
-				       *redis_last_error(runtime->redis) ? redis_last_error(runtime->redis)
-									 : "no answer");
-	else if (r == -EBUSY)
-		status = command_error(invocation, STATUS_TRY_AGAIN, "Redis is busy loading its data: try again");
-	else if (r < 0)
-		status = command_error(invocation, STATUS_FAILURE, "Redis cannot list the jobs: %s", strerror(-r));
-	runtime_free(runtime);
-	return status;
-}
-
-static int find_queue(const struct invocation *invocation, const char *name)
+int jobs_check_queue(struct invocation *invocation, const char *name)
 {
 	struct buffer known = { 0 };
-	int status;
+	int status = invocation_need(invocation, NEEDS_REGISTRY);
 
-	for (size_t i = 0; i < invocation->registry->n_queues; i++) {
-		if (string_equal(invocation->registry->queues[i].name, name))
-			return STATUS_OK;
+	if (status || !name || registry_queue(invocation->registry, name))
+		return status;
+	for (size_t i = 0; i < invocation->registry->n_queues; i++)
 		buffer_add_format(&known, "%s%s", i ? ", " : "", invocation->registry->queues[i].name);
-	}
 	status = usage_error(invocation, "there is no queue %s; the queues are %s", name, buffer_text(&known));
 	buffer_free(&known);
 	return status;
 }
 
-static int parse_state(const struct invocation *invocation, const char *text, int *ret_state)
+int jobs_read_state(const struct invocation *invocation, const char *text, int *ret_state)
 {
+	if (!text)
+		return STATUS_OK;
 	for (int state = 0; state < JOB_STATES; state++)
 		if (string_equal(text, job_state_names[state])) {
 			*ret_state = state;
@@ -114,61 +73,137 @@ static int parse_state(const struct invocation *invocation, const char *text, in
 	return usage_error(invocation, "--state is ready, delayed, running or dead, not %s", text);
 }
 
-static int run_ls(struct invocation *invocation, const char *queue, const char *state, int64_t limit, bool json)
+int jobs_read_count(const struct invocation *invocation, const char *name, const char *text, int64_t low, int64_t high,
+		    int64_t *ret_value)
 {
-	static const char *const columns[] = { "id",	       "queue",	      "name", "state", "attempt",
-					       "max_attempts", "enqueued_at", "at",   "error", NULL };
-	struct listing listing = { .invocation = invocation, .queue = queue, .state = -1, .left = (size_t)limit };
-	_cleanup_(table_freep) struct table *table = table_new(columns);
-	int status = state ? parse_state(invocation, state, &listing.state) : STATUS_OK;
+	return text && option_integer(invocation, name, text, low, high, ret_value) < 0 ? STATUS_USAGE : STATUS_OK;
+}
 
-	if (!status)
-		status = invocation_need(invocation, NEEDS_REGISTRY | NEEDS_REDIS);
-	if (!status && queue)
-		status = find_queue(invocation, queue);
-	if (status)
-		return status;
-	listing.table = table;
-	status = run_listing(&listing);
-	return status ? status : table_print(table, json, "No jobs.");
+int jobs_read_id(const struct invocation *invocation, const char *text, char ret_id[PRONG_UUID_TEXT_SIZE])
+{
+	prong_uuid id;
+
+	if (prong_uuid_parse(text, &id) < 0)
+		return usage_error(invocation, "'%s' is no id of a job, as in 0190f7a1-6a5c-7d2e-8f3b-0123456789ab",
+				   text);
+	prong_uuid_format(id, ret_id);
+	return STATUS_OK;
+}
+
+int jobs_find(struct prong_ctx *ctx, const char *id, const char *queue, const char **ret_queue,
+	      struct job_detail *ret_detail)
+{
+	const struct registry *registry = ctx->runtime->registry;
+	int r = -ENOENT;
+
+	for (size_t i = 0; i < registry->n_queues && r == -ENOENT; i++) {
+		const char *name = registry->queues[i].name;
+
+		if (queue && !string_equal(queue, name))
+			continue;
+		r = job_queue_show(ctx->runtime->jobs, name, id, &ctx->arena, ret_detail);
+		if (r == 0)
+			*ret_queue = name;
+	}
+	return r;
+}
+
+int jobs_unknown(const struct invocation *invocation, const char *id, const char *queue)
+{
+	return command_error(invocation, STATUS_FAILURE,
+			     "there is no job %s%s%s: it is done, or was cancelled, or never was", id,
+			     queue ? " in the queue " : "", queue ? queue : "");
+}
+
+void table_add_time(struct table *table, prong_time time)
+{
+	char text[PRONG_TIME_TEXT_SIZE];
+
+	table_add(table, time.us ? prong_time_format(time, text) : NULL);
+}
+
+/* ---- the command ---- */
+
+int verb_run(struct invocation *invocation, const struct verb *verbs)
+{
+	struct buffer known = { 0 };
+	int status;
+
+	for (const struct verb *verb = verbs; verb->name; verb++) {
+		if (invocation->argc && string_equal(invocation->argv[0], verb->name))
+			return verb->run(invocation);
+		buffer_add_format(&known, "%s%s", known.size == 0 ? "" : verb[1].name ? ", " : " and ", verb->name);
+	}
+	if (invocation->argc == 0)
+		status = usage_error(invocation, "what is to be done is missing; there are %s", buffer_text(&known));
+	else if (invocation->argv[0][0] == '-')
+		status = usage_error(invocation, "unknown option '%s': say first what is to be done; there are %s",
+				     invocation->argv[0], buffer_text(&known));
+	else
+		status = usage_error(invocation, "there is no %s %s; there are %s", invocation->command->name,
+				     invocation->argv[0], buffer_text(&known));
+	buffer_free(&known);
+	return status;
 }
 
 static int run(struct invocation *invocation)
 {
-	const char *queue = NULL, *state = NULL, *limit_text = NULL;
-	int64_t limit = DEFAULT_LIMIT;
-	bool json = false;
-	const struct command_option options[] = {
-		{ "queue", .value = &queue },
-		{ "state", .value = &state },
-		{ "limit", .value = &limit_text },
-		{ "json", .flag = &json },
-		{},
+	static const struct verb verbs[] = {
+		{ "add", jobs_add },	 { "ls", jobs_ls },	{ "show", jobs_show },
+		{ "stats", jobs_stats }, { "fsck", jobs_fsck }, {},
 	};
 
-	if (options_parse(invocation, options, 1) < 0)
-		return STATUS_USAGE;
-	if (limit_text && option_integer(invocation, "limit", limit_text, 1, MAX_LIMIT, &limit) < 0)
-		return STATUS_USAGE;
-	if (invocation->argc == 0)
-		return usage_error(invocation, "what is to be done is missing: ls");
-	if (!string_equal(invocation->argv[0], "ls"))
-		return usage_error(invocation, "there is no jobs %s; there is ls", invocation->argv[0]);
-	return run_ls(invocation, queue, state, limit, json);
+	return verb_run(invocation, verbs);
 }
 
 const struct command command_jobs = {
 	.name = "jobs",
-	.usage = "ls [--queue QUEUE] [--state STATE] [--limit N] [--json]",
-	.summary = "List jobs: what waits, runs, or is dead and why",
-	.help = "Lists by queue and state, in the order they will run; the dead latest first.\n"
+	.usage = "add | ls | show | retry | cancel | drain | stats | fsck …",
+	.summary = "Enqueue jobs, look at them, retry, cancel or remove them",
+	.help = "  add NAME ['{…}']       enqueue a job with this payload; prints its id\n"
+		"    --file FILE          read the payload from a file; - is standard input\n"
+		"    --delay TIME         run it that much later: 500ms, 5s, 10m, 2h, 1d\n"
+		"    --at TIME            run it then: 2030-01-31T09:00:00Z\n"
+		"    --priority N         -100 to 100; higher ones run first\n"
+		"    --key KEY            whose job it is: keys take turns\n"
+		"    --unique KEY         only if no other job of the queue has this key:\n"
+		"      --until WHEN       that has not `finished` (the default) or not `started`\n"
+		"      --throttle TIME    or was enqueued within that time\n"
+		"      --debounce TIME    run it that long after the last enqueue, with the last payload\n"
+		"    --expires TIME       drop it if it has not started by then\n"
+		"    --durable            keep it in PostgreSQL until it is done\n"
+		"  ls                     list jobs in the order they will run; the dead latest first\n"
+		"    --queue, --state, --name   only of this queue, state (ready, delayed, running, dead), or job\n"
+		"    --limit N, --offset N      at most that many, 50 by default, after as many\n"
+		"  show ID                all that is known of a job, without its secrets\n"
+		"  retry ID…              let dead jobs run again, with all their attempts\n"
+		"  retry --queue QUEUE    likewise all dead ones of a queue\n"
+		"    --name, --error      only of this job, or with this code of its error\n"
+		"    --limit N            at most that many\n"
+		"  cancel ID…             remove jobs that wait or are dead, stop those that run\n"
+		"  drain QUEUE --yes      remove all jobs of a queue but those that run; without --yes, count them\n"
+		"    --state STATE        only those that are ready, delayed or dead\n"
+		"  stats                  how many jobs are in each queue, and what they cost\n"
+		"  fsck                   check the queues in Redis; exit status 1 where anything is wrong\n"
+		"    --repair             mend it\n"
+		"    --force              also queues of more than 100000 jobs, which holds up Redis meanwhile\n"
+		"  --queue QUEUE          for show, retry, cancel, stats and fsck: only in this queue\n"
+		"  --json                 for all: as JSON\n"
 		"\n"
-		"  --queue  only of this queue\n"
-		"  --state  only ready, delayed, running or dead\n"
-		"  --limit  at most that many, 50 by default\n"
-		"  --json   as a JSON array of objects\n"
+		"The column `at` of ls is when a delayed job is due, when a dead one was buried. Jobs that are "
+		"enqueued\n"
+		"while drain is at work may stay. A durable job is removed from Redis and from PostgreSQL; where drain "
+		"is\n"
+		"killed between the two, up to 1000 come back, and nothing is lost.\n"
 		"\n"
-		"The column `at` is when a delayed job is due, when a dead one was "
-		"buried.\n",
+		"Examples:\n"
+		"  jobs add send_report '{\"month\": \"2030-01\"}' --delay 10m --unique report-2030-01\n"
+		"  jobs ls --state dead --queue mail\n"
+		"  jobs show 0190f7a1-6a5c-7d2e-8f3b-0123456789ab\n"
+		"  jobs retry --queue mail --error smtp_down --limit 1000\n"
+		"  jobs cancel 0190f7a1-6a5c-7d2e-8f3b-0123456789ab\n"
+		"  jobs drain mail --state dead --yes\n"
+		"  jobs stats --queue mail\n"
+		"  jobs fsck --repair\n",
 	.run = run,
 };

@@ -66,7 +66,8 @@ int options_parse(struct invocation *invocation, const struct command_option *op
 int option_integer(const struct invocation *invocation, const char *name, const char *text, int64_t low, int64_t high,
 		   int64_t *ret_value)
 {
-	bool number = *text && strspn(text, "0123456789") == strlen(text);
+	const char *digits = text + (low < 0 && *text == '-');
+	bool number = *digits && strspn(digits, "0123456789") == strlen(digits);
 	long long value;
 
 	errno = 0;

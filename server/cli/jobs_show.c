@@ -1,0 +1,169 @@
+#include <json-c/json.h>
+
+#include "common/jobs/job_payload.h"
+#include "common/json.h"
+#include "server/cli/jobs.h"
+
+/* What is known of one job, as lines for people or as a JSON object. */
+struct sheet {
+	bool json;
+	struct buffer out;
+};
+
+static void add_name(struct sheet *sheet, const char *name)
+{
+	if (sheet->json)
+		buffer_add_format(&sheet->out, "%s\n  \"%s\": ", sheet->out.size ? "," : "{", name);
+	else
+		buffer_add_format(&sheet->out, "%-12s  ", name);
+}
+
+/* Nothing where there is no text; in JSON null. */
+static void add_json(struct sheet *sheet, const char *name, const char *text)
+{
+	if (!text && !sheet->json)
+		return;
+	add_name(sheet, name);
+	buffer_add_string(&sheet->out, text ? text : "null");
+	if (!sheet->json)
+		buffer_add_char(&sheet->out, '\n');
+}
+
+static void add_text(struct sheet *sheet, const char *name, const char *text)
+{
+	if (sheet->json) {
+		struct buffer quoted = { 0 };
+
+		if (*text)
+			buffer_add_json_string(&quoted, text, strlen(text));
+		add_json(sheet, name, *text ? buffer_text(&quoted) : NULL);
+		buffer_free(&quoted);
+	} else if (*text) {
+		add_name(sheet, name);
+		for (; *text; text++) /* control characters would move the terminal */
+			buffer_add_char(&sheet->out, (unsigned char)*text < ' ' || *text == 127 ? ' ' : *text);
+		buffer_add_char(&sheet->out, '\n');
+	}
+}
+
+static void add_integer(struct sheet *sheet, const char *name, int64_t value)
+{
+	_cleanup_(freep) char *text = format_text("%lld", (long long)value);
+
+	add_json(sheet, name, text);
+}
+
+static void add_time(struct sheet *sheet, const char *name, prong_time time)
+{
+	char text[PRONG_TIME_TEXT_SIZE] = "";
+
+	if (time.us)
+		prong_time_format(time, text);
+	add_text(sheet, name, text);
+}
+
+static void add_log(struct sheet *sheet, struct json_object *log)
+{
+	for (size_t i = 0; i < json_object_array_length(log); i++)
+		add_text(sheet, "log", json_object_get_string(json_object_array_get_idx(log, i)));
+}
+
+/* People see what the job said of itself line by line. */
+static void add_report(struct sheet *sheet, const char *text, struct arena *arena)
+{
+	_cleanup_(json_object_putp) struct json_object *report = NULL;
+	struct json_object *done, *total, *log;
+	const char *detail;
+
+	if (sheet->json || !text || json_parse(text, strlen(text), arena, &report, &detail) < 0) {
+		add_json(sheet, "report", text);
+		return;
+	}
+	if (json_object_object_get_ex(report, "done", &done) && json_object_object_get_ex(report, "total", &total))
+		add_text(sheet, "progress",
+			 arena_format(arena, "%lld of %lld", (long long)json_object_get_int64(done),
+				      (long long)json_object_get_int64(total)));
+	if (json_object_object_get_ex(report, "log", &log) && json_object_is_type(log, json_type_array))
+		add_log(sheet, log);
+}
+
+static void add_listing(struct sheet *sheet, const struct job_listing *job)
+{
+	add_text(sheet, "name", job->name);
+	add_text(sheet, "state", job_state_names[job->state]);
+	add_integer(sheet, "attempt", job->attempt);
+	add_integer(sheet, "max_attempts", job->max_attempts);
+	add_integer(sheet, "crashes", job->crashes);
+	add_time(sheet, "enqueued_at", job->enqueued_at);
+	add_time(sheet, "at", job->at);
+	add_text(sheet, "key", job->key);
+	add_json(sheet, "durable", job->durable ? "true" : "false");
+	add_text(sheet, "owner", job->owner);
+	add_json(sheet, "error", job->error);
+}
+
+static void write_detail(struct prong_ctx *ctx, struct sheet *sheet, const char *queue, const char *id,
+			 const struct job_detail *detail)
+{
+	const struct registry *registry = ctx->runtime->registry;
+	const char *name = detail->finished ? NULL : detail->listing.name;
+
+	add_text(sheet, "id", id);
+	add_text(sheet, "queue", queue);
+	if (detail->finished)
+		add_text(sheet, "state", "done");
+	else
+		add_listing(sheet, &detail->listing);
+	add_report(sheet, detail->report, &ctx->arena);
+	if (!detail->finished) {
+		add_json(sheet, "header", detail->header);
+		add_json(sheet, "payload", job_payload_shown(registry, name, detail->payload, &ctx->arena));
+	}
+	add_json(sheet, "result", job_result_shown(registry, queue, name, detail->result, &ctx->arena));
+	if (sheet->json)
+		buffer_add_string(&sheet->out, "\n}\n");
+}
+
+struct showing {
+	struct invocation *invocation;
+	const char *queue;
+	char id[PRONG_UUID_TEXT_SIZE];
+	bool json;
+};
+
+static int show(struct prong_ctx *ctx, void *argument)
+{
+	const struct showing *showing = argument;
+	struct sheet sheet = { .json = showing->json };
+	struct job_detail detail;
+	const char *queue;
+	int r = jobs_find(ctx, showing->id, showing->queue, &queue, &detail);
+
+	if (r == -ENOENT)
+		return jobs_unknown(showing->invocation, showing->id, showing->queue);
+	if (r < 0)
+		return r;
+	write_detail(ctx, &sheet, queue, showing->id, &detail);
+	fwrite(sheet.out.data, 1, sheet.out.size, stdout);
+	buffer_free(&sheet.out);
+	return output_end(showing->invocation);
+}
+
+int jobs_show(struct invocation *invocation)
+{
+	struct showing showing = { .invocation = invocation };
+	const struct command_option options[] = {
+		{ "queue", .value = &showing.queue },
+		{ "json", .flag = &showing.json },
+		{},
+	};
+	int status = options_parse(invocation, options, 2) < 0 ? STATUS_USAGE : STATUS_OK;
+
+	if (!status && invocation->argc < 2)
+		status = usage_error(invocation, "name the job: jobs show ID");
+	if (!status)
+		status = jobs_read_id(invocation, invocation->argv[1], showing.id);
+	if (!status)
+		status = jobs_check_queue(invocation, showing.queue);
+	return status ? status : jobs_run(invocation, 0, show, &showing);
+}
