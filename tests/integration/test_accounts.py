@@ -129,8 +129,14 @@ class SignUp(Accounts):
         self.assertEqual(self.sign_in("taken@example.com").status, 201)
 
     def test_of_many_at_once_one_gets_the_address(self):
+        def sign_up(_):
+            """On a busy machine the wait for a hash may be too long: a client comes again."""
+            while (status := self.sign_up("race@example.com").status) == 503:
+                pass
+            return status
+
         with concurrent.futures.ThreadPoolExecutor(16) as pool:
-            statuses = sorted(pool.map(lambda _: self.sign_up("race@example.com").status, range(16)))
+            statuses = sorted(pool.map(sign_up, range(16)))
         self.assertEqual(statuses, [201] + [409] * 15)
 
     def test_wrong_fields_are_422_with_pointers(self):
