@@ -20,6 +20,14 @@ static int index_note(struct prong_ctx *ctx)            /* a job */
 }
 PRONG_JOB(index_note, .payload = &note_schema, .queue = "search", .max_attempts = 5, .timeout = PRONG_SECONDS(30));
 
+static int index_missed(struct prong_ctx *ctx)          /* a job that a schedule enqueues */
+{
+    return prong_exec(ctx, "UPDATE notes SET indexed_at = now() "
+                           "WHERE indexed_at IS NULL AND created_at < now() - interval '10 minutes'");
+}
+PRONG_JOB(index_missed, .queue = "search");
+PRONG_SCHEDULE(hourly, index_missed, .cron = "@hourly", .misfire = PRONG_MISFIRE_ONCE);
+
 static int create_note(struct prong_ctx *ctx)           /* a handler */
 {
     const struct note *in = prong_body(ctx, note);      /* already parsed, validated and bound */
@@ -46,5 +54,6 @@ int main(int argc, char *argv[])
 {
     return prong_main(argc, argv, &(struct prong_app) {
         .name = "notes", .version = "1.0.0", .routes = routes,
-        .jobs = PRONG_JOBS(&index_note_job), .modules = PRONG_MODULES(&prong_accounts) });
+        .jobs = PRONG_JOBS(&index_note_job, &index_missed_job), .schedules = PRONG_SCHEDULES(&hourly_schedule),
+        .modules = PRONG_MODULES(&prong_accounts) });
 }

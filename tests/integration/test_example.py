@@ -1,6 +1,8 @@
 """The example application, built against the installed package as a user would: by CMake, by pkg-config, static and shared."""
+import json
 import os
 import pathlib
+import re
 import shutil
 import subprocess
 import tempfile
@@ -55,10 +57,18 @@ class Example(unittest.TestCase):
         self.assertEqual((note["title"], note["body"]), ("Größe", "x'; DROP TABLE notes; --"))
         wait_for(lambda: self.services.sql(f"SELECT 1 FROM notes WHERE id = '{note['id']}' AND indexed_at IS NOT NULL"),
                  "the job has indexed the note")
+        self.let_the_schedule_run(app, note["id"])
         refused = app.post("/v1/notes", {"title": "", "body": 7, "owner_id": "me", "id": note["id"]}, token=token)
         self.assertEqual(refused.status, 422)
         self.assertEqual({error["pointer"] for error in refused.json()["errors"]}, {"/title", "/body", "/owner_id", "/id"})
         self.assertEqual(app.stop(), 0)
+
+    def let_the_schedule_run(self, app, note):
+        """Its job finds what was never indexed."""
+        self.services.sql(f"UPDATE notes SET indexed_at = NULL, created_at = now() - interval '1 hour' WHERE id = '{note}'")
+        app.command("schedules", "run", "hourly")
+        wait_for(lambda: self.services.sql(f"SELECT 1 FROM notes WHERE id = '{note}' AND indexed_at IS NOT NULL"),
+                 "the job of the schedule has indexed the note")
 
     def test_built_by_cmake_against_the_shared_library(self):
         build = self.folder / "build"
@@ -77,6 +87,24 @@ class Example(unittest.TestCase):
         program = self.folder / "notes-shared"
         run("cc", *FLAGS, self.folder / "notes" / "notes.c", "-o", program, *self.pkg_config("prong"))
         self.assertIn("libprong", run("ldd", program, env=os.environ | {"LD_LIBRARY_PATH": str(self.library)}))
+
+    def test_the_first_program_of_the_guide_to_jobs(self):
+        source = self.folder / "photos.c"
+        source.write_text(re.search(r"```c\n(.*?)```", (ROOT / "docs" / "jobs.md").read_text(), re.DOTALL)[1])
+        program = self.folder / "photos"
+        run("cc", "-Wall", "-Wextra", "-Werror", *FLAGS, source, "-o", program, *self.pkg_config("prong-static"))
+        self.services.sql("CREATE DATABASE photos")
+        app = App(program, self.services, DATABASE_URL=self.services.database_url.replace("/postgres?", "/photos?"))
+        self.addCleanup(app.stop)
+        app.command("migrate", "up")
+        app.start()
+        photo = "0192aaaa-0000-7000-8000-000000000001"
+        self.assertEqual(app.post("/resizes", {"photo": photo, "width": 800}).status, 202)
+        self.assertEqual(app.post("/resizes", {"photo": photo, "width": 8}).status, 422)
+        app.command("jobs", "add", "resize_photo", json.dumps({"photo": photo, "width": 1600}))
+        for width in (800, 1600):
+            wait_for(lambda: f"photo {photo}: {width} pixels wide" in app.process.output(), f"the job for {width} has run")
+        self.assertEqual(app.stop(), 0)
 
     def test_the_libraries_show_only_the_public_names(self):
         for library, options in (("libprong.so", ["-D"]), ("libprong.a", ["-g"])):
