@@ -65,7 +65,7 @@ int64_t durable_count(const char *sql)
 	return text ? strtoll(text, NULL, 10) : 0;
 }
 
-static void make_tables(void)
+void durable_make_tables(void)
 {
 	free(durable_sql("DROP TABLE IF EXISTS prong_outbox, prong_schedules, prong_finished_jobs, prong_job_history"));
 	for (const struct prong_migration *migration = jobs_module.migrations; migration->number; migration++)
@@ -79,7 +79,7 @@ void durable_open(struct durable *durable)
 
 	/* Most tests provoke errors. */
 	log_open("test", "test", PRONG_LOG_ERROR + 1, false);
-	make_tables();
+	durable_make_tables();
 	*durable = (struct durable){ .server = redis_server_new(none) };
 	if (registry_new(&app, PRONG_MODULES(&jobs_module), &durable->registry, &mistakes) < 0)
 		panic("%s", buffer_text(&mistakes));

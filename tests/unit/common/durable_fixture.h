@@ -16,8 +16,8 @@ struct thing {
 };
 
 /*
- * Never run: they are only enqueued. `durable_thing` and `other_thing` are durable, of the queues "things" and "others".
- * "things" keeps 5 dead jobs for an hour.
+ * Never run: they are only enqueued. `durable_thing` and `other_thing` are durable, of the queues "things" and
+ * "others". "things" keeps 5 dead jobs for an hour.
  */
 extern const struct prong_job plain_thing_job, durable_thing_job, other_thing_job;
 
@@ -33,6 +33,9 @@ void durable_close(struct durable *durable);
 
 /* Runs `function` in a coroutine of the runtime, within a minute. */
 int durable_run(struct durable *durable, int (*function)(struct prong_ctx *ctx, void *argument), void *argument);
+
+/* The tables of the module `jobs`, empty, in the PostgreSQL of servers.h. */
+void durable_make_tables(void);
 
 /* Runs SQL on a connection of its own; returns the first column of the first row, malloc'ed, or NULL. */
 char *durable_sql(const char *sql);

@@ -1,15 +1,19 @@
 #include "tests/unit/worker/fixture.h"
 
+#include <prong/database.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
+#include "common/jobs/module.h"
 #include "common/jobs/running.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/metrics.h"
+#include "tests/unit/common/durable_fixture.h"
+#include "tests/unit/common/servers.h"
 #include "worker/builtin.h"
 #include "worker/job_metrics.h"
 
@@ -153,6 +157,30 @@ static int note_start(struct prong_ctx *ctx)
 	return sleep_for(ctx);
 }
 
+static void crash_if(int step)
+{
+	if (atomic_load(&effects->crash_at) == step)
+		raise(SIGKILL);
+}
+
+/* A row for each run that commits. */
+static int transfer(struct prong_ctx *ctx)
+{
+	const struct work *work = begin(ctx);
+	int r = prong_begin(ctx);
+
+	if (r >= 0)
+		r = prong_exec(ctx, "INSERT INTO transfers (number) VALUES ($1)", work->number);
+	crash_if(1);
+	if (r >= 0)
+		r = prong_job_done(ctx);
+	crash_if(2);
+	if (r >= 0)
+		r = prong_commit(ctx);
+	crash_if(3);
+	return r < 0 ? r : end(work);
+}
+
 #define FAST .backoff = PRONG_MILLISECONDS(1), .max_backoff = PRONG_MILLISECONDS(5)
 #define JOB(function_, name_, ...) \
 	const struct prong_job name_##_job = { .name = #name_, .run = function_, .payload = &work_schema, __VA_ARGS__ }
@@ -174,6 +202,11 @@ JOB(note_start, slow, .queue = "slow");
 JOB(note_start, heavy, .queue = "heavy");
 JOB(note_start, light, .queue = "light");
 JOB(count, parted, .queue = "parted");
+JOB(count, lasting, .queue = "work", .durable = true);
+JOB(hold, lasting_hold, .queue = "work", .durable = true);
+JOB(fail, lasting_fail, .queue = "work", .durable = true, .max_attempts = 2, FAST);
+JOB(transfer, transfer, .queue = "work", .durable = true);
+JOB(fail_twice, recorded, .queue = "work", .history = true, FAST);
 
 PRONG_QUEUE(urgent);
 PRONG_QUEUE(slow, .rank = 1);
@@ -187,8 +220,9 @@ static const struct prong_app app = {
 	.name = "fixture",
 	.version = "1",
 	.jobs = PRONG_JOBS(&count_job, &sleep_job, &sleep_other_job, &crash_job, &crash_apart_job, &fail_job,
-			   &fail_twice_job, &hang_job, &hold_job, &report_job, &come_later_job, &despair_job, &repeat_job,
-			   &urgent_job, &slow_job, &heavy_job, &light_job, &parted_job),
+			   &fail_twice_job, &hang_job, &hold_job, &report_job, &come_later_job, &despair_job,
+			   &repeat_job, &urgent_job, &slow_job, &heavy_job, &light_job, &parted_job, &lasting_job,
+			   &lasting_hold_job, &lasting_fail_job, &transfer_job, &recorded_job),
 	.queues = PRONG_QUEUES(&urgent_queue, &slow_queue, &heavy_queue, &light_queue, &parted_queue),
 };
 
@@ -197,13 +231,13 @@ static struct registry *make_registry(void)
 	struct buffer mistakes = { 0 };
 	struct registry *registry = NULL;
 
-	if (registry_new(&app, PRONG_MODULES(&worker_builtin_module), &registry, &mistakes) < 0)
+	if (registry_new(&app, PRONG_MODULES(&worker_builtin_module, &jobs_module), &registry, &mistakes) < 0)
 		panic("%s", buffer_text(&mistakes));
 	buffer_free(&mistakes);
 	return registry;
 }
 
-void fixture_open(struct fixture *fixture, const char *const *options)
+static void open_with(struct fixture *fixture, const char *const *options, const char *database_url)
 {
 	static const char *const none[] = { NULL };
 	const size_t slots[PROCESS_CLASSES] = { [PROCESS_WORKER] = 2, [PROCESS_SCHEDULER] = 1 };
@@ -218,9 +252,10 @@ void fixture_open(struct fixture *fixture, const char *const *options)
 	};
 	fixture->settings = (struct settings){
 		.redis_url = redis_server_url(fixture->server),
-		.database_url = "postgresql://nobody@/nothing?host=/nowhere",
+		.database_url = database_url,
 		.database_connections = 1,
-		.database_transactions = 1,
+		.database_transactions = 2,
+		.job_history_age = PRONG_DAYS(30),
 		.database_timeout = PRONG_SECONDS(1),
 		.job_concurrency = 100,
 		.job_isolated = 2,
@@ -231,7 +266,21 @@ void fixture_open(struct fixture *fixture, const char *const *options)
 		.mail_from = "Prong <prong@localhost>",
 		.mail_dir = "/tmp",
 	};
-	fixture->runtime = runtime_new(&fixture->settings, fixture->registry, NULL, "test", -1, RUNTIME_REDIS);
+	fixture->runtime =
+		runtime_new(&fixture->settings, fixture->registry, NULL, "test", -1, RUNTIME_POSTGRES | RUNTIME_REDIS);
+}
+
+void fixture_open(struct fixture *fixture, const char *const *options)
+{
+	open_with(fixture, options, "postgresql://nobody@/nothing?host=/nowhere");
+}
+
+void fixture_open_durable(struct fixture *fixture)
+{
+	durable_make_tables();
+	free(durable_sql("DROP TABLE IF EXISTS transfers"));
+	free(durable_sql("CREATE TABLE transfers (number int)"));
+	open_with(fixture, NULL, server_url(SERVER_POSTGRES));
 }
 
 void fixture_close(struct fixture *fixture)

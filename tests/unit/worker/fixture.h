@@ -24,6 +24,7 @@ struct effects {
 	_Atomic int other_ended; /* of the queue "other" */
 	_Atomic int wrong_request_id;
 	_Atomic bool stop_crashing;
+	_Atomic int crash_at;  /* `transfer`: which of its steps kills the worker; 0: none */
 	_Atomic bool go;       /* `hold` and `report` may end */
 	_Atomic int cancelled; /* ends of `hold` by -ECANCELED */
 	_Atomic int n_order;
@@ -39,7 +40,7 @@ struct work {
 
 extern const struct prong_job count_job, sleep_job, sleep_other_job, crash_job, crash_apart_job, fail_job,
 	fail_twice_job, hang_job, hold_job, report_job, come_later_job, despair_job, repeat_job, urgent_job, slow_job,
-	heavy_job, light_job, parted_job;
+	heavy_job, light_job, parted_job, lasting_job, lasting_hold_job, lasting_fail_job, transfer_job, recorded_job;
 
 struct fixture {
 	struct redis_server *server;
@@ -52,6 +53,9 @@ struct fixture {
 
 /* `options` of redis-server, NULL for none. `fixture->settings` may be changed until the first process starts. */
 void fixture_open(struct fixture *fixture, const char *const *options);
+
+/* With a PostgreSQL (servers.h) that has the tables of the module `jobs`, and `transfers (number int)`, empty. */
+void fixture_open_durable(struct fixture *fixture);
 void fixture_close(struct fixture *fixture);
 
 /* Forks a process in slot `slot` and waits until it is ready; returns its id. */
