@@ -7,6 +7,7 @@
 #define DEFAULT_MAX_ATTEMPTS 20
 #define DEFAULT_MAX_CRASHES 3
 #define DEFAULT_MAX_DEAD 10000
+#define DEFAULT_MAX_RESULTS 10000
 #define DEFAULT_DEAD_AGE PRONG_DAYS(30)
 #define MAX_SHARDS 64
 #define MAX_RATE_PER PRONG_DAYS(1)
@@ -317,6 +318,7 @@ static void collect_queues(struct builder *builder)
 		set_default(&queue->weight, 1);
 		set_default(&queue->shards, 1);
 		set_default(&queue->max_dead, DEFAULT_MAX_DEAD);
+		set_default(&queue->max_results, DEFAULT_MAX_RESULTS);
 		if (!queue->dead_age)
 			queue->dead_age = DEFAULT_DEAD_AGE;
 		registry->n_queues++;
@@ -349,7 +351,7 @@ static void check_queue(struct builder *builder, const struct prong_queue *queue
 	check_share(builder, queue, "rate.count", queue->rate.count);
 	check_share(builder, queue, "max_bytes", queue->max_bytes);
 	if (queue->rank < 0 || queue->weight < 0 || queue->key_concurrency < 0 || queue->max_dead < 0 ||
-	    queue->dead_age < 0)
+	    queue->max_results < 0 || queue->dead_age < 0)
 		mistake(builder, "queue %s: a number of it is negative", queue->name);
 }
 

@@ -102,6 +102,7 @@ void job_call_limits(struct job_call *call, const struct job_shard *shard)
 	job_call_integer(call, queue->key_rate.per);
 	job_call_integer(call, queue->max_dead);
 	job_call_integer(call, queue->dead_age);
+	job_call_integer(call, queue->max_results);
 }
 
 int job_call_run(struct job_call *call, struct redis *redis, const char *function, redisReply **ret_reply)

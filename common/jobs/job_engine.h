@@ -25,7 +25,8 @@ void job_call_text(struct job_call *call, const char *text);
 void job_call_bytes(struct job_call *call, const char *data, size_t size);
 void job_call_integer(struct job_call *call, int64_t value);
 
-/* The shard's rules, as read_limits() of the engine takes them. */
+/* The rules of the shard, as read_limits() of the engine takes them: so many words. */
+#define JOB_LIMITS 9
 void job_call_limits(struct job_call *call, const struct job_shard *shard);
 
 /* Suspends; errors as redis_call(). The reply is the caller's. */

@@ -166,7 +166,7 @@ int job_queue_exchange(struct job_queue *queue, struct arena *arena, const struc
 
 	check(exchange->n_verdicts <= JOB_BATCH && exchange->n_reports <= JOB_BATCH && exchange->fetch <= JOB_BATCH);
 	job_call_init(&call, arena, exchange->shard, JOB_KEYS,
-		      1 + 16 + 6 * exchange->n_verdicts + 3 * exchange->n_reports);
+		      1 + JOB_LIMITS + 7 + 6 * exchange->n_verdicts + 3 * exchange->n_reports);
 	if (exchange->owner)
 		job_call_taken(&call, exchange->shard, exchange->owner);
 	write_exchange(&call, exchange);
@@ -256,7 +256,7 @@ static int reclaim(struct job_queue *queue, const struct job_shard *shard, const
 		size_t count;
 		int r;
 
-		job_call_init(&call, arena, shard, JOB_KEYS, 1 + 8 + 3);
+		job_call_init(&call, arena, shard, JOB_KEYS, 1 + JOB_LIMITS + 3);
 		job_call_taken(&call, shard, owner);
 		job_call_limits(&call, shard);
 		job_call_text(&call, owner);

@@ -16,12 +16,15 @@
  *     turns        list   keys that may run, in turn
  *     keys         hash   key → how many wait, how many run, its rate, whether it is out of `turns`
  *     unique       hash   unique key → id of the job that holds it
- *     timers       zset   what ends at a time: e:id waiting, u:key a window, r:id a result, k:key a key's wait for its
- * rate state        hash   id → "attempts crashes\nerror" of a job that began before dead         zset   id by the time
- * of its burial kept         hash   p:id → progress and log lines, r:id → result; JSON cancels      set    ids that are
- * to be cancelled where they run owners       zset   owner by the end of its lease; 0: it is being reclaimed identities
- * hash   owner → identity of its process taken:OWNER  hash   id → "attempt bytes" of what that owner runs: membership
- * and fence in one
+ *     timers       zset   what ends at a time: e:id waiting, u:key a window, k:key a key's wait for its rate
+ *     state        hash   id → "attempts crashes\nerror" of a job that began before
+ *     dead         zset   id by the time of its burial
+ *     kept         hash   p:id → progress and log lines, r:id → result; JSON
+ *     cancels      set    ids that are to be cancelled where they run
+ *     owners       zset   owner by the end of its lease; 0: it is being reclaimed
+ *     identities   hash   owner → identity of its process
+ *     results      zset   id by the end of its result's time
+ *     taken:OWNER  hash   id → "attempt bytes" of what that owner runs: membership and fence in one
  *
  * A record is three lines: the time of the enqueue (µs, by the producer's clock: for people and metrics only), followed
  * by " x" where its header concerns the engine; the header as JSON; the payload as JSON, or nothing. Readers ignore
@@ -63,6 +66,7 @@ enum job_key {
 	JOB_KEY_CANCELS,
 	JOB_KEY_OWNERS,
 	JOB_KEY_IDENTITIES,
+	JOB_KEY_RESULTS,
 	JOB_KEYS,
 };
 

@@ -15,6 +15,7 @@ static char *make_key(const struct job_shard *shard, enum job_key key)
 		[JOB_KEY_KEYS] = "keys",       [JOB_KEY_UNIQUE] = "unique", [JOB_KEY_TIMERS] = "timers",
 		[JOB_KEY_STATE] = "state",     [JOB_KEY_DEAD] = "dead",	    [JOB_KEY_KEPT] = "kept",
 		[JOB_KEY_CANCELS] = "cancels", [JOB_KEY_OWNERS] = "owners", [JOB_KEY_IDENTITIES] = "identities",
+		[JOB_KEY_RESULTS] = "results",
 	};
 
 	return format_text("%s%s", shard->prefix, names[key]);

@@ -85,6 +85,7 @@ struct prong_queue {
 	int64_t max_bytes; /* of records waiting or running; beyond, enqueues fail with -ENOSPC. 0: no limit */
 	int max_dead;	   /* dead jobs kept, the latest; 0: 10000 */
 	prong_duration dead_age; /* how long they are kept; 0: 30 days */
+	int max_results;	 /* results kept, in each shard; 0: 10000 */
 };
 
 #define PRONG_QUEUE(variable, ...) \

@@ -4,7 +4,7 @@
 
 local BODY, READY, WAKE, META, RECENT, DELAYED, RANKED, KEYED, TURNS = 1, 2, 3, 4, 5, 6, 7, 8, 9
 local KEYED_KEYS, UNIQUE, TIMERS, STATE, DEAD, KEPT, CANCELS, OWNERS = 10, 11, 12, 13, 14, 15, 16, 17
-local IDENTITIES, TAKEN = 18, 19
+local IDENTITIES, RESULTS, TAKEN = 18, 19, 20
 
 local BATCH = 1000 -- unpack() takes no more than some thousands
 local ID_SIZE = 36

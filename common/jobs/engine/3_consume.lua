@@ -41,8 +41,6 @@ local function run_timers(k, now)
 			expired = expired + expire(k, now, name)
 		elseif kind == 'u:' then
 			unique_end(k, name)
-		elseif kind == 'r:' then
-			call('HDEL', k[KEPT], timer)
 		else
 			key_may_run(k, now, name)
 		end
@@ -125,6 +123,23 @@ local function fail(k, now, id, record, extras, attempt, crashes, message, delay
 	end
 end
 
+local function drop_results(k, ids)
+	for _, id in ipairs(ids) do
+		call('ZREM', k[RESULTS], id)
+		call('HDEL', k[KEPT], 'r:' .. id)
+	end
+end
+
+-- Where there are too many, those that would go next go now.
+local function keep_result(k, id, text, till, max_results)
+	call('HSET', k[KEPT], 'r:' .. id, text)
+	call('ZADD', k[RESULTS], till, id)
+	local over = call('ZCARD', k[RESULTS]) - max_results
+	if over > 0 then
+		drop_results(k, call('ZRANGE', k[RESULTS], 0, math.min(over, BATCH) - 1))
+	end
+end
+
 -- args at i: id, attempt, outcome, delay, text, how long its result is kept. Returns 1 where it was refused.
 local function judge(k, now, args, i, limits, buried)
 	local id, attempt, outcome, delay, text = args[i], args[i + 1], args[i + 2], tonumber(args[i + 3]), args[i + 4]
@@ -140,8 +155,7 @@ local function judge(k, now, args, i, limits, buried)
 	if outcome == 'done' or outcome == 'cancelled' then
 		forget(k, now, id, record, extras)
 		if text ~= '' then
-			call('HSET', k[KEPT], 'r:' .. id, text)
-			call('ZADD', k[TIMERS], now + tonumber(args[i + 5]), 'r:' .. id)
+			keep_result(k, id, text, now + tonumber(args[i + 5]), limits.max_results)
 		end
 	elseif outcome == 'return' then
 		place(k, now, id, extras, true)
@@ -346,7 +360,7 @@ end
 
 local function read_limits(args, i)
 	local names = { 'concurrency', 'rate_count', 'rate_per', 'key_concurrency', 'key_rate_count', 'key_rate_per',
-		'max_dead', 'dead_age' }
+		'max_dead', 'dead_age', 'max_results' }
 	local limits = {}
 	for n, name in ipairs(names) do
 		limits[name] = tonumber(args[i + n - 1])
@@ -359,6 +373,7 @@ local function tidy(k, now, limits)
 	promote(k, now)
 	call('ZREMRANGEBYSCORE', k[RECENT], '-inf', now - RECENT_FOR)
 	forget_dead(k, now, call('ZRANGE', k[DEAD], '-inf', now - limits.dead_age, 'BYSCORE', 'LIMIT', 0, BATCH))
+	drop_results(k, call('ZRANGE', k[RESULTS], '-inf', now, 'BYSCORE', 'LIMIT', 0, BATCH))
 	return run_timers(k, now)
 end
 
@@ -384,7 +399,7 @@ local function pass_token(k, ready)
 	end
 end
 
--- args: limits (8), and no more for housekeeping alone; else owner, lease, identity ('': registered before), how many to
+-- args: limits (9), and no more for housekeeping alone; else owner, lease, identity ('': registered before), how many to
 -- fetch, how many plain jobs are done, how many other verdicts, how many reports; then reports by three, plain jobs by
 -- two, verdicts by six.
 -- Returns: reclaimed (1), refused, ready, µs until something is due (-1: unknown), now, expired, ids to cancel, lapsed
@@ -393,11 +408,11 @@ local function exchange(k, args)
 	local now = time_now()
 	local limits = read_limits(args, 1)
 	local expired = tidy(k, now, limits)
-	local owner, lease, identity, fetch = args[9], tonumber(args[10]), args[11], tonumber(args[12])
+	local owner, lease, identity, fetch = args[10], tonumber(args[11]), args[12], tonumber(args[13])
 	local deliveries, buried, refused, next_rate, cancelled = {}, {}, 0, nil, {}
 
 	if owner then
-		local n_plain, n_verdicts, n_reports = tonumber(args[13]), tonumber(args[14]), tonumber(args[15])
+		local n_plain, n_verdicts, n_reports = tonumber(args[14]), tonumber(args[15]), tonumber(args[16])
 		local till = call('ZSCORE', k[OWNERS], owner)
 		if till == '0' or (not till and identity == '') then
 			return { 1, n_plain + n_verdicts, 0, '-1', integer(now), expired, {}, {}, {}, {} }
@@ -406,7 +421,7 @@ local function exchange(k, args)
 		if identity ~= '' then
 			call('HSET', k[IDENTITIES], owner, identity)
 		end
-		local at = 16
+		local at = 17
 		for _ = 1, n_reports do -- before the verdicts: a job that dies keeps its last one
 			local held = call('HGET', k[TAKEN], args[at])
 			if held and string.match(held, '^%d+') == args[at + 1] then
@@ -496,12 +511,12 @@ local function take_back(k, now, id, held, mode, culprit, limits, buried)
 	end
 end
 
--- args: limits (8), owner, 'lost' (only where its lease is over) or 'died', culprit's id or ''. Returns how many were
+-- args: limits (9), owner, 'lost' (only where its lease is over) or 'died', culprit's id or ''. Returns how many were
 -- taken back, how many are left for further calls, buried by four.
 local function reclaim(k, args)
 	local now = time_now()
 	local limits = read_limits(args, 1)
-	local owner, mode, culprit = args[9], args[10], args[11]
+	local owner, mode, culprit = args[10], args[11], args[12]
 	local till = call('ZSCORE', k[OWNERS], owner)
 	local buried, count = {}, 0
 	if mode == 'lost' and till and tonumber(till) > now then

@@ -23,7 +23,7 @@ local function stats(k)
 	local ready = call('LLEN', k[READY]) + call('ZCARD', k[RANKED]) + call('ZCARD', k[KEYED]) - (meta[2] or 0)
 	return { ready, call('ZCARD', k[DELAYED]), tonumber(meta[3] or 0), call('ZCARD', k[DEAD]), tonumber(meta[1] or 0),
 		oldest, meta[4] and 1 or 0, call('HLEN', k[KEYED_KEYS]), call('ZCOUNT', k[OWNERS], integer(now), '+inf'),
-		call('ZCOUNT', k[TIMERS], '-inf', '+inf') > 0 and call('HLEN', k[KEPT]) or 0 }
+		call('ZCARD', k[RESULTS]) }
 end
 
 -- Adds by seven: id, attempts, crashes, time of the state, time and header of the record, last error, owner.
@@ -88,7 +88,7 @@ end
 -- The owner, by its number behind the shard's own keys, that runs the job, and the attempt. All owners' taken:… are
 -- given; nil and false where their number is no longer right.
 local function find_owner(k, id)
-	if #k - IDENTITIES ~= call('ZCARD', k[OWNERS]) then
+	if #k - TAKEN + 1 ~= call('ZCARD', k[OWNERS]) then
 		return nil, false
 	end
 	for i = TAKEN, #k do

@@ -3,7 +3,7 @@
 -- args: repair (1 or 0), then all owners, whose taken:… follow as further keys. Returns how many findings there were and
 -- lines of at most 100; -1 where the owners have changed.
 local function fsck(k, args)
-	if #k - IDENTITIES ~= call('ZCARD', k[OWNERS]) then
+	if #k - TAKEN + 1 ~= call('ZCARD', k[OWNERS]) then
 		return -1
 	end
 	local now, repair = time_now(), args[1] == '1'
@@ -98,7 +98,7 @@ local function fsck(k, args)
 	end
 	for _, field in ipairs(call('HKEYS', k[KEPT])) do
 		local kind, id = string.sub(field, 1, 2), string.sub(field, 3)
-		if kind == 'p:' and places[id] == nil or kind == 'r:' and not call('ZSCORE', k[TIMERS], field) then
+		if kind == 'p:' and places[id] == nil or kind == 'r:' and not call('ZSCORE', k[RESULTS], id) then
 			find('%s is kept for ever', field)
 			if repair then
 				call('HDEL', k[KEPT], field)

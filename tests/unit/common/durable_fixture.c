@@ -25,7 +25,7 @@ const struct prong_job other_thing_job = {
 };
 
 static const struct prong_queue things_queue = {
-	.name = "things", .shards = 3, .max_dead = 5, .dead_age = PRONG_HOURS(1)
+	.name = "things", .shards = 3, .max_dead = 5, .dead_age = PRONG_HOURS(1), .max_results = 100
 };
 
 static const struct prong_app app = {

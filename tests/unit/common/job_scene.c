@@ -41,6 +41,7 @@ static void play(const char *url, struct scene *scene, const struct prong_queue 
 	for (size_t i = 0; i < ARRAY_SIZE(queues); i++) {
 		queues[i].shards = queues[i].shards ? queues[i].shards : 1;
 		queues[i].max_dead = queues[i].max_dead ? queues[i].max_dead : 10000;
+		queues[i].max_results = queues[i].max_results ? queues[i].max_results : 10000;
 		queues[i].dead_age = queues[i].dead_age ? queues[i].dead_age : PRONG_DAYS(30);
 	}
 	queues[0].name = "model";

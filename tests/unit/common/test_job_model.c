@@ -457,7 +457,8 @@ static void play(struct prong_queue *queue)
 
 TEST(job_model, keeps_its_invariants)
 {
-	play(&(struct prong_queue){ .name = "model", .shards = 1, .max_dead = MAX_DEAD, .dead_age = PRONG_DAYS(1) });
+	play(&(struct prong_queue){
+		.name = "model", .shards = 1, .max_dead = MAX_DEAD, .max_results = 10, .dead_age = PRONG_DAYS(1) });
 }
 
 TEST(job_model, keeps_its_invariants_under_limits)
@@ -469,5 +470,6 @@ TEST(job_model, keeps_its_invariants_under_limits)
 				    .key_concurrency = 2,
 				    .key_rate = { 5, PRONG_MILLISECONDS(10) },
 				    .max_dead = MAX_DEAD,
+				    .max_results = 10,
 				    .dead_age = PRONG_MILLISECONDS(50) });
 }

@@ -458,6 +458,34 @@ TEST(job_rules, the_dead_are_bounded_in_number_and_age)
 	scene_play(bounds_the_dead, &(struct prong_queue){ .max_dead = 5, .dead_age = PRONG_MILLISECONDS(300) });
 }
 
+static void bounds_results(struct scene *scene)
+{
+	struct job_exchange_result fetched;
+	struct job_detail detail;
+	struct job_stats stats;
+
+	for (int i = 0; i < 5; i++)
+		scene_add(scene, "1", none);
+	fetched = scene_fetch(scene, 5);
+	CU_ASSERT_FATAL(fetched.n_deliveries == 5);
+	for (int i = 0; i < 5; i++) {
+		struct job_verdict verdict = { .attempt = 1, .result = "1", .keep_result = PRONG_SECONDS(100 + i) };
+
+		memcpy(verdict.id, fetched.deliveries[i].id, sizeof(verdict.id));
+		scene_exchange(scene, 1, (struct job_exchange){ .verdicts = &verdict, .n_verdicts = 1 });
+	}
+	CU_ASSERT_EQUAL(job_queue_stats(scene->queue, "model", &stats), 0);
+	CU_ASSERT_EQUAL(stats.results, 3);
+	for (int i = 0; i < 5; i++) /* those that would go first went */
+		CU_ASSERT_EQUAL(job_queue_show(scene->queue, "model", fetched.deliveries[i].id, &scene->arena, &detail),
+				i < 2 ? -ENOENT : 0);
+}
+
+TEST(job_rules, results_are_bounded_in_number)
+{
+	scene_play(bounds_results, &(struct prong_queue){ .max_results = 3 });
+}
+
 static void retries(struct scene *scene)
 {
 	struct job_listing *dead;
