@@ -18,8 +18,6 @@ struct scoreboard_slot {
 	_Atomic int32_t state;		  /* STARTING and ABSENT by the master, READY and DRAINING by the child */
 	_Atomic uint32_t restarts;
 	_Atomic uint32_t stalls; /* children that the watchdog ended */
-	_Atomic uint64_t
-		predecessor; /* incarnation of the child that died here last; 0: none. A worker returns its jobs */
 	/* Written by the child; the master clears them after its death. */
 	_Atomic uint64_t incarnation; /* of a worker: random, the owner of its jobs */
 	_Atomic uint64_t running[2];  /* the job whose code runs now: loop_set_mark_place(); read by slot_culprit() */

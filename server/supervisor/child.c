@@ -179,13 +179,8 @@ static void clear_slot(struct scoreboard *scoreboard, struct scoreboard_slot *sl
 void child_ended(struct child *child, const struct plan *plan, int wait_status, bool draining)
 {
 	struct scoreboard_slot *slot = &plan->scoreboard->slots[child->slot];
-	uint64_t incarnation = atomic_load(&slot->incarnation);
 	int64_t now = monotonic_us();
 	char name[CHILD_NAME_SIZE];
-
-	/* One that died before it had an incarnation held no jobs: its predecessor's are still to be returned. */
-	if (incarnation)
-		atomic_store(&slot->predecessor, incarnation);
 
 	if (draining) {
 		if (WIFSIGNALED(wait_status) && WTERMSIG(wait_status) != SIGTERM)

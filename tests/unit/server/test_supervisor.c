@@ -11,15 +11,16 @@
 #include "tests/unit/test.h"
 
 #define PATIENCE PRONG_SECONDS(30)
-#define MOST_STARTS 64
 
 /* What the children of a test tell it. */
 struct shared {
 	_Atomic int starts[2]; /* of http 0 and worker 0 */
 	_Atomic int ready[2];
-	_Atomic uint64_t predecessors[MOST_STARTS]; /* that worker 0 found at each start */
 };
 static struct shared *shared;
+
+/* Whose code runs in worker 0. */
+static const prong_uuid culprit_of_all = { "0123456789abcde" };
 
 static void say_ready(const struct process *process)
 {
@@ -65,9 +66,8 @@ static int work(const struct process *process)
 	int start = shared->starts[1]++;
 
 	signal(SIGTERM, on_term);
-	if (start < MOST_STARTS)
-		shared->predecessors[start] = atomic_load(&slot->predecessor);
 	atomic_store(&slot->incarnation, (uint64_t)(100 + start));
+	memcpy((void *)slot->running, culprit_of_all.bytes, sizeof(slot->running));
 	say_ready(process);
 	return rest();
 }
@@ -204,8 +204,9 @@ TEST(supervisor, drains_on_sigterm)
 	CU_ASSERT_EQUAL(atomic_load(&tree.scoreboard->draining), 1);
 }
 
-TEST(supervisor, replaces_the_dead_and_names_them_to_their_successor)
+TEST(supervisor, replaces_the_dead_and_tells_of_them)
 {
+	struct death death = { 0 };
 	struct tree tree;
 	pid_t http, worker;
 
@@ -216,8 +217,12 @@ TEST(supervisor, replaces_the_dead_and_names_them_to_their_successor)
 	kill(worker, SIGKILL);
 	WAIT_UNTIL(shared->starts[1] == 2);
 	WAIT_UNTIL(pid_of(&tree, PROCESS_WORKER) > 0 && pid_of(&tree, PROCESS_WORKER) != worker);
-	CU_ASSERT_EQUAL(shared->predecessors[0], 0);
-	CU_ASSERT_EQUAL(shared->predecessors[1], 100);
+	CU_ASSERT(scoreboard_next_death(tree.scoreboard, &death));
+	CU_ASSERT_EQUAL(death.incarnation, 100);
+	CU_ASSERT_EQUAL(WTERMSIG(death.wait_status), SIGKILL);
+	CU_ASSERT(prong_uuid_equal(death.culprit, culprit_of_all));
+	scoreboard_settle_death(tree.scoreboard);
+	CU_ASSERT(!scoreboard_next_death(tree.scoreboard, &death));
 	CU_ASSERT_EQUAL(pid_of(&tree, PROCESS_HTTP), http);
 	CU_ASSERT_EQUAL(atomic_load(&tree.scoreboard->slots[tree.scoreboard->first[PROCESS_WORKER]].restarts), 1);
 	kill(tree.master, SIGTERM);
