@@ -116,6 +116,22 @@ int job_call_run(struct job_call *call, struct redis *redis, const char *functio
 			  call->count, call->words, call->sizes, ret_reply);
 }
 
+int job_call_simple(struct job_queue *queue, const struct job_shard *shard, const char *function, const char *argument,
+		    redisReply **ret_reply)
+{
+	struct job_call call;
+	struct arena arena;
+	int r;
+
+	arena_init(&arena);
+	job_call_init(&call, &arena, shard, JOB_KEYS, 1);
+	if (argument)
+		job_call_text(&call, argument);
+	r = job_call_run(&call, queue->redis, function, ret_reply);
+	arena_reset(&arena);
+	return r;
+}
+
 int64_t reply_integer(const redisReply *reply)
 {
 	return reply->type == REDIS_REPLY_INTEGER ? reply->integer : reply->str ? strtoll(reply->str, NULL, 10) : 0;

@@ -32,6 +32,10 @@ void job_call_limits(struct job_call *call, const struct job_shard *shard);
 /* Suspends; errors as redis_call(). The reply is the caller's. */
 int job_call_run(struct job_call *call, struct redis *redis, const char *function, redisReply **ret_reply);
 
+/* A call with the shard's keys and at most one argument (NULL: none). */
+int job_call_simple(struct job_queue *queue, const struct job_shard *shard, const char *function, const char *argument,
+		    redisReply **ret_reply);
+
 /* What a queue-wide limit leaves one shard. */
 int64_t job_shard_part(const struct job_shard *shard, int64_t limit);
 

@@ -20,14 +20,8 @@ enum { STATS_BYTES = JOB_STATES, STATS_OLDEST, STATS_PAUSED, STATS_KEYS, STATS_C
 static int call_stats(struct job_queue *queue, const struct job_shard *shard, int64_t ret_numbers[STATS])
 {
 	_cleanup_(reply_freep) redisReply *reply = NULL;
-	struct job_call call;
-	struct arena arena;
-	int r;
+	int r = job_call_simple(queue, shard, "stats", NULL, &reply);
 
-	arena_init(&arena);
-	job_call_init(&call, &arena, shard, JOB_KEYS, 0);
-	r = job_call_run(&call, queue->redis, "stats", &reply);
-	arena_reset(&arena);
 	if (r < 0)
 		return r;
 	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != STATS)
@@ -353,15 +347,8 @@ static int64_t drain_shard(struct job_queue *queue, const struct job_shard *shar
 
 	do {
 		_cleanup_(reply_freep) redisReply *reply = NULL;
-		struct job_call call;
-		struct arena arena;
-		int r;
+		int r = job_call_simple(queue, shard, "drain", job_state_names[state], &reply);
 
-		arena_init(&arena);
-		job_call_init(&call, &arena, shard, JOB_KEYS, 1);
-		job_call_text(&call, job_state_names[state]);
-		r = job_call_run(&call, queue->redis, "drain", &reply);
-		arena_reset(&arena);
 		if (r < 0)
 			return r;
 		if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
@@ -397,14 +384,8 @@ int job_queue_pause(struct job_queue *queue, const char *name, bool paused)
 
 	for (size_t i = 0; r >= 0 && i < n_shards; i++) {
 		_cleanup_(reply_freep) redisReply *reply = NULL;
-		struct job_call call;
-		struct arena arena;
 
-		arena_init(&arena);
-		job_call_init(&call, &arena, &shards[i], JOB_KEYS, 1);
-		job_call_integer(&call, paused);
-		r = job_call_run(&call, queue->redis, "pause", &reply);
-		arena_reset(&arena);
+		r = job_call_simple(queue, &shards[i], "pause", paused ? "1" : "0", &reply);
 	}
 	return r;
 }

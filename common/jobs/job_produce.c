@@ -362,15 +362,9 @@ int job_queue_epoch(struct job_queue *queue, const char *name, char ret_epoch[PR
 	/* Of all shards: what one node of a cluster lost counts too. */
 	for (size_t i = 0; i < n_shards; i++) {
 		_cleanup_(reply_freep) redisReply *reply = NULL;
-		struct job_call call;
-		struct arena arena;
-		int r;
+		int r = job_call_simple(queue, &shards[i], "epoch", prong_uuid_format(prong_uuid_make(), epoch),
+					&reply);
 
-		arena_init(&arena);
-		job_call_init(&call, &arena, &shards[i], JOB_KEY_META + 1, 1);
-		job_call_text(&call, prong_uuid_format(prong_uuid_make(), epoch));
-		r = job_call_run(&call, queue->redis, "epoch", &reply);
-		arena_reset(&arena);
 		if (r < 0)
 			return r;
 		if (reply->type != REDIS_REPLY_STRING)
