@@ -50,9 +50,6 @@ void job_metrics_define(const struct registry *registry)
 		metrics[i].run = define(METRIC_HISTOGRAM, "prong_job_run_duration_seconds", &queues[i], "",
 					"From the start to the end of an attempt.");
 	for (size_t i = 0; i < n; i++)
-		metrics[i].held = define(METRIC_GAUGE, "prong_jobs_in_flight", &queues[i], "",
-					 "Jobs that workers have fetched and not yet settled.");
-	for (size_t i = 0; i < n; i++)
 		define_depth(&metrics[i], &queues[i]);
 	for (size_t i = 0; i < n; i++)
 		metrics[i].oldest = define(METRIC_GAUGE, "prong_job_queue_oldest_seconds", &queues[i], "",

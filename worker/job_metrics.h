@@ -9,7 +9,6 @@ struct job_metrics {
 	metric_id done, failed, dead, cancelled; /* attempts by how they ended; a dead job's last one is dead only */
 	metric_id expired;			 /* waiting jobs */
 	metric_id wait, run;			 /* enqueue to start of the first attempt; start to finish of each */
-	metric_id held;				 /* taken by this worker */
 	metric_id depth[JOB_STATES];		 /* set by the scheduler, as the next two */
 	metric_id oldest;			 /* seconds */
 	metric_id bytes;
