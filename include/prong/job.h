@@ -12,8 +12,8 @@
  *
  * An enqueue that returned ≥ 0 runs at least once, whatever process dies: make a job's effects safe to repeat, or
  * commit them with prong_job_done(). It is kept in Redis, whose AOF may lose about the last second when its host
- * crashes; a
- * `.durable` job is kept in PostgreSQL until it is done, and is enqueued by the caller's transaction or not at all.
+ * crashes; a `.durable` job is kept in PostgreSQL until it is done, and is enqueued by the caller's transaction or not
+ * at all.
  *
  * A job fails when it returns a negative value, exceeds its timeout, or its worker dies; it is then retried with
  * exponential backoff and jitter, and after max_attempts kept with its error as dead (`jobs ls --state dead`). One that
