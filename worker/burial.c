@@ -5,14 +5,22 @@
 #include "common/log.h"
 #include "worker/job_metrics.h"
 
+/* While PostgreSQL is away, no more than these wait for it: the reconciler comes by anyway. */
+#define MAX_WAITING 16
+
 void burial_of_durable(struct runtime *runtime, const char *id, const char *error)
 {
+	static size_t waiting;
 	struct prong_ctx ctx;
-	int r;
+	int r = -EBUSY;
 
-	context_init(&ctx, runtime);
-	r = outbox_bury(&ctx, id, error);
-	context_end(&ctx);
+	if (waiting < MAX_WAITING) {
+		waiting++;
+		context_init(&ctx, runtime);
+		r = outbox_bury(&ctx, id, error);
+		context_end(&ctx);
+		waiting--;
+	}
 	if (r < 0)
 		log_warning("the durable job %s is dead, but PostgreSQL could not be told; the reconciler will: %s", id,
 			    strerror(-r));
