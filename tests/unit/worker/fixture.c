@@ -237,19 +237,16 @@ static struct registry *make_registry(void)
 	return registry;
 }
 
-static void open_with(struct fixture *fixture, const char *const *options, const char *database_url)
+/* The Redis is there. */
+static void open_with(struct fixture *fixture, const char *database_url)
 {
-	static const char *const none[] = { NULL };
 	const size_t slots[PROCESS_CLASSES] = { [PROCESS_WORKER] = 2, [PROCESS_SCHEDULER] = 1 };
 
 	effects = mmap(NULL, sizeof(*effects), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (effects == MAP_FAILED)
 		panic("mmap: %m");
-	*fixture = (struct fixture){
-		.server = redis_server_new(options ? options : none),
-		.registry = make_registry(),
-		.scoreboard = scoreboard_new(slots),
-	};
+	fixture->registry = make_registry();
+	fixture->scoreboard = scoreboard_new(slots);
 	fixture->settings = (struct settings){
 		.redis_url = redis_server_url(fixture->server),
 		.database_url = database_url,
@@ -270,9 +267,21 @@ static void open_with(struct fixture *fixture, const char *const *options, const
 		runtime_new(&fixture->settings, fixture->registry, NULL, "test", -1, RUNTIME_POSTGRES | RUNTIME_REDIS);
 }
 
+static const char *const no_options[] = { NULL };
+#define NO_DATABASE "postgresql://nobody@/nothing?host=/nowhere"
+
 void fixture_open(struct fixture *fixture, const char *const *options)
 {
-	open_with(fixture, options, "postgresql://nobody@/nothing?host=/nowhere");
+	*fixture = (struct fixture){ .server = redis_server_new(options ? options : no_options) };
+	open_with(fixture, NO_DATABASE);
+}
+
+void fixture_open_cluster(struct fixture *fixture)
+{
+	*fixture = (struct fixture){ 0 };
+	redis_cluster_start(fixture->masters, no_options);
+	fixture->server = fixture->masters[0];
+	open_with(fixture, NO_DATABASE);
 }
 
 void fixture_open_durable(struct fixture *fixture)
@@ -280,14 +289,18 @@ void fixture_open_durable(struct fixture *fixture)
 	durable_make_tables();
 	free(durable_sql("DROP TABLE IF EXISTS transfers"));
 	free(durable_sql("CREATE TABLE transfers (number int)"));
-	open_with(fixture, NULL, server_url(SERVER_POSTGRES));
+	*fixture = (struct fixture){ .server = redis_server_new(no_options) };
+	open_with(fixture, server_url(SERVER_POSTGRES));
 }
 
 void fixture_close(struct fixture *fixture)
 {
 	runtime_free(fixture->runtime);
 	registry_free(fixture->registry);
-	redis_server_free(fixture->server);
+	if (fixture->masters[0])
+		redis_cluster_stop(fixture->masters);
+	else
+		redis_server_free(fixture->server);
 	munmap(effects, sizeof(*effects));
 }
 

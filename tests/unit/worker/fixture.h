@@ -44,6 +44,7 @@ extern const struct prong_job count_job, sleep_job, sleep_other_job, crash_job, 
 
 struct fixture {
 	struct redis_server *server;
+	struct redis_server *masters[REDIS_CLUSTER_MASTERS]; /* of a cluster, whose first one is `server`; else NULL */
 	struct settings settings;
 	struct registry *registry;
 	struct scoreboard *scoreboard;
@@ -53,6 +54,8 @@ struct fixture {
 
 /* `options` of redis-server, NULL for none. `fixture->settings` may be changed until the first process starts. */
 void fixture_open(struct fixture *fixture, const char *const *options);
+
+void fixture_open_cluster(struct fixture *fixture);
 
 /* With a PostgreSQL (servers.h) that has the tables of the module `jobs`, and `transfers (number int)`, empty. */
 void fixture_open_durable(struct fixture *fixture);

@@ -89,6 +89,27 @@ TEST(worker_rules, a_queue_may_have_several_shards)
 	fixture_close(&fixture);
 }
 
+/* A shard may be on any node: each has its own connection that waits for tokens. */
+TEST(worker_rules, consumes_from_all_nodes_of_a_cluster)
+{
+	struct fixture fixture;
+	pid_t pid;
+
+	fixture_open_cluster(&fixture);
+	fixture_enqueue_many(&fixture, &parted_job, 300, 0);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended) == 300));
+	for (int i = 300; i < 340; i++) {
+		CU_ASSERT(fixture_enqueue(&fixture, &parted_job, i, 0) == 0);
+		CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended) == i + 1));
+	}
+	CU_ASSERT(EVENTUALLY(fixture_counts_are(&fixture, "parted", 0, 0, 0, 0)));
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	for (int i = 0; i < 340; i++)
+		CU_ASSERT(atomic_load(&effects->of[i]) == 1);
+	fixture_close(&fixture);
+}
+
 TEST(worker_rules, consumes_the_queues_it_is_told_to)
 {
 	struct fixture fixture;
