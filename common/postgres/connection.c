@@ -192,6 +192,15 @@ static void connection_lost(struct postgres_connection *connection)
 	connection_close(connection, reason);
 }
 
+/* Of a channel that a pooler's other client listened to on this server connection. */
+static void drop_notifications(PGconn *pg)
+{
+	PGnotify *notification;
+
+	while ((notification = PQnotifies(pg)))
+		PQfreemem(notification);
+}
+
 static void connection_readable(evutil_socket_t fd, short what, void *argument)
 {
 	struct postgres_connection *connection = argument;
@@ -206,6 +215,7 @@ static void connection_readable(evutil_socket_t fd, short what, void *argument)
 	}
 	/* What comes while nothing is under way, such as a parameter's change, is read by the way. */
 	PQisBusy(connection->pg);
+	drop_notifications(connection->pg);
 	connection_drain(connection);
 }
 
