@@ -3,6 +3,7 @@
 
 #include "common/buffer.h"
 #include "common/context.h"
+#include "common/jobs/job_actions.h"
 #include "common/jobs/job_queue.h"
 #include "common/jobs/outbox.h"
 #include "common/json.h"
@@ -363,14 +364,6 @@ int prong_job_look(struct prong_ctx *ctx, const struct prong_job *job, prong_uui
 int prong_job_cancel(struct prong_ctx *ctx, const struct prong_job *job, prong_uuid id)
 {
 	char text[PRONG_UUID_TEXT_SIZE];
-	const char *const ids[] = { prong_uuid_format(id, text) };
-	int finished, r;
 
-	/* Whether it is durable, only its row can tell. */
-	finished = outbox_finish(ctx, ids, 1);
-	if (finished < 0)
-		return finished;
-	r = job_queue_cancel(ctx->runtime->jobs, job_queue_name(job), text);
-	/* It was not in Redis yet. */
-	return r == -ENOENT && finished > 0 ? 0 : r;
+	return job_cancel(ctx, job_queue_name(job), prong_uuid_format(id, text));
 }

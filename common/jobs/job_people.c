@@ -341,39 +341,60 @@ int job_queue_cancel(struct job_queue *queue, const char *name, const char *id)
 	return reply_integer(reply) ? 0 : -ENOENT;
 }
 
-static int64_t drain_shard(struct job_queue *queue, const struct job_shard *shard, enum job_state state)
+/* How a queue is drained. */
+struct drain {
+	struct job_queue *queue;
+	enum job_state state;
+	job_drained *on_durable; /* NULL: none */
+	void *argument;
+	int64_t removed;
+};
+
+static int tell_durable(const struct drain *drain, const redisReply *ids)
 {
-	int64_t removed = 0, looked_at;
+	_cleanup_(freep) const char **texts = NULL;
 
-	do {
-		_cleanup_(reply_freep) redisReply *reply = NULL;
-		int r = job_call_simple(queue, shard, "drain", job_state_names[state], &reply);
-
-		if (r < 0)
-			return r;
-		if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 2)
-			return -EIO;
-		removed += reply_integer(reply->element[0]);
-		looked_at = reply_integer(reply->element[1]);
-	} while (looked_at > 0);
-	return removed;
+	if (!drain->on_durable || ids->elements == 0)
+		return 0;
+	texts = allocate_array(ids->elements, sizeof(*texts));
+	for (size_t i = 0; i < ids->elements; i++)
+		texts[i] = ids->element[i]->str;
+	return drain->on_durable(drain->argument, texts, ids->elements);
 }
 
-int64_t job_queue_drain(struct job_queue *queue, const char *name, enum job_state state)
+/* Returns how many places were looked at. */
+static int drain_some(struct drain *drain, const struct job_shard *shard)
 {
+	_cleanup_(reply_freep) redisReply *reply = NULL;
+	int r = job_call_simple(drain->queue, shard, "drain", job_state_names[drain->state], &reply);
+
+	if (r < 0)
+		return r;
+	if (reply->type != REDIS_REPLY_ARRAY || reply->elements != 3 || !reply_is_list(reply->element[2], 1))
+		return -EIO;
+	drain->removed += reply_integer(reply->element[0]);
+	r = tell_durable(drain, reply->element[2]);
+	return r < 0 ? r : (int)reply_integer(reply->element[1]);
+}
+
+int64_t job_queue_drain(struct job_queue *queue, const char *name, enum job_state state, job_drained *on_durable,
+			void *argument)
+{
+	struct drain drain = { .queue = queue, .state = state, .on_durable = on_durable, .argument = argument };
 	size_t n_shards;
 	const struct job_shard *shards = job_queue_shards(queue, name, &n_shards);
-	int64_t removed = 0;
 
 	check(state != JOB_STATE_RUNNING);
 	for (size_t i = 0; i < n_shards; i++) {
-		int64_t r = drain_shard(queue, &shards[i], state);
+		int looked_at;
 
-		if (r < 0)
-			return r;
-		removed += r;
+		do
+			looked_at = drain_some(&drain, &shards[i]);
+		while (looked_at > 0);
+		if (looked_at < 0)
+			return looked_at;
 	}
-	return removed;
+	return drain.removed;
 }
 
 int job_queue_pause(struct job_queue *queue, const char *name, bool paused)

@@ -361,8 +361,13 @@ int job_queue_retry(struct job_queue *queue, const char *name, const char *const
 /* 0: a job that waits or is dead is gone, one that runs is told within about a second. -ENOENT. */
 int job_queue_cancel(struct job_queue *queue, const char *name, const char *id);
 
-/* Removes all jobs of a state (not those that run). Returns how many. */
-int64_t job_queue_drain(struct job_queue *queue, const char *name, enum job_state state);
+/*
+ * Removes all jobs of a state (not those that run), thousands at a time. Returns how many. `on_durable` is given those
+ * that were durable after each time; NULL: nobody is. A value < 0 that it returns ends the draining.
+ */
+typedef int job_drained(void *argument, const char *const ids[], size_t count);
+int64_t job_queue_drain(struct job_queue *queue, const char *name, enum job_state state, job_drained *on_durable,
+			void *argument);
 
 /* While paused, nothing is fetched; what runs goes on. */
 int job_queue_pause(struct job_queue *queue, const char *name, bool paused);

@@ -191,20 +191,24 @@ local function pop_some(k, state)
 	return ids
 end
 
--- args: state. Returns how many jobs were removed, and how many places were looked at: 0 when none is left.
+-- args: state. Returns how many jobs were removed, how many places were looked at (0 when none is left), and the ids of
+-- the durable ones.
 local function drain(k, args)
-	local now, removed = time_now(), 0
+	local now, removed, durable = time_now(), 0, {}
 	local ids = pop_some(k, args[1])
 	for _, id in ipairs(ids) do
 		local record = call('HGET', k[BODY], id)
 		if record then
+			if string.find(string.match(record, '^[^\n]*\n([^\n]*)') or '', '"durable":true', 1, true) then
+				durable[#durable + 1] = id
+			end
 			forget(k, now, id, record, extras_of(record))
 			removed = removed + 1
 		else
 			call('HINCRBY', k[META], 'ghosts', -1)
 		end
 	end
-	return { removed, #ids }
+	return { removed, #ids, durable }
 end
 
 -- args: 1 or 0.

@@ -350,7 +350,7 @@ static void do_drain(struct model *model)
 {
 	static const enum job_state states[] = { JOB_STATE_READY, JOB_STATE_DELAYED, JOB_STATE_DEAD };
 
-	if (roll(model, 20) == 0 && job_queue_drain(model->queue, "model", states[roll(model, 3)]) < 0)
+	if (roll(model, 20) == 0 && job_queue_drain(model->queue, "model", states[roll(model, 3)], NULL, NULL) < 0)
 		fail(model, "drain");
 }
 
@@ -378,7 +378,7 @@ static void finish_all(struct model *model)
 
 	job_queue_pause(model->queue, "model", false);
 	model->paused = false;
-	job_queue_drain(model->queue, "model", JOB_STATE_DELAYED);
+	job_queue_drain(model->queue, "model", JOB_STATE_DELAYED, NULL, NULL);
 	do {
 		struct job_exchange exchange = { .shard = model->shard, .owner = "00000000000000bb-0", .fetch = 100 };
 		struct job_exchange_result result;

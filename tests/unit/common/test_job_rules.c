@@ -518,10 +518,10 @@ static void drains(struct scene *scene)
 	for (int i = 0; i < 10; i++)
 		scene_add(scene, "1", (struct prong_enqueue_options){ .delay = PRONG_SECONDS(100) });
 	scene_fetch(scene, 7);
-	CU_ASSERT_EQUAL(job_queue_drain(scene->queue, "model", JOB_STATE_READY), 2493);
+	CU_ASSERT_EQUAL(job_queue_drain(scene->queue, "model", JOB_STATE_READY, NULL, NULL), 2493);
 	CU_ASSERT(scene_counts_are(scene, 0, 10, 7, 0));
-	CU_ASSERT_EQUAL(job_queue_drain(scene->queue, "model", JOB_STATE_DELAYED), 10);
-	CU_ASSERT_EQUAL(job_queue_drain(scene->queue, "model", JOB_STATE_DEAD), 0);
+	CU_ASSERT_EQUAL(job_queue_drain(scene->queue, "model", JOB_STATE_DELAYED, NULL, NULL), 10);
+	CU_ASSERT_EQUAL(job_queue_drain(scene->queue, "model", JOB_STATE_DEAD, NULL, NULL), 0);
 	CU_ASSERT(scene_counts_are(scene, 0, 0, 7, 0));
 }
 
