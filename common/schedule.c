@@ -1,5 +1,7 @@
 #include "common/schedule.h"
 
+#include "common/settings.h"
+
 #include "common/basics.h"
 #include "common/schema/schema.h"
 #include "common/zone.h"
@@ -71,32 +73,16 @@ static void read_line(struct schedule *schedule, struct buffer *mistakes)
 	schedule->plan = format_text("%s %s", entry->cron, schedule_zone_name(schedule));
 }
 
-static char *interval_text(prong_duration interval)
-{
-	static const struct {
-		prong_duration size;
-		const char *name;
-	} units[] = { { PRONG_DAYS(1), "d" },	 { PRONG_HOURS(1), "h" },	  { PRONG_MINUTES(1), "m" },
-		      { PRONG_SECONDS(1), "s" }, { PRONG_MILLISECONDS(1), "ms" }, { 1, "us" } };
-	struct buffer text = { 0 };
-
-	buffer_add_literal(&text, "every ");
-	for (size_t i = 0; i < ARRAY_SIZE(units); interval %= units[i++].size)
-		if (interval >= units[i].size)
-			buffer_add_format(&text, "%lld%s", (long long)(interval / units[i].size), units[i].name);
-	buffer_text(&text);
-	return text.data;
-}
-
 static void read_interval(struct schedule *schedule, struct buffer *mistakes)
 {
 	const struct prong_schedule *entry = schedule->entry;
+	_cleanup_(freep) char *interval = duration_format(entry->every);
 
 	if (entry->every < PRONG_SECONDS(1))
 		mistake(mistakes, entry, "its interval is less than a second");
 	if (entry->zone)
 		mistake(mistakes, entry, "a .zone is for a .cron line: an interval is the same everywhere");
-	schedule->plan = interval_text(entry->every);
+	schedule->plan = format_text("every %s", interval);
 }
 
 int schedule_load(const struct prong_schedule *entry, struct schedule *ret_schedule, struct buffer *mistakes)

@@ -65,6 +65,19 @@ int duration_parse(const char *text, prong_duration *ret_value)
 	return -EINVAL;
 }
 
+char *duration_format(prong_duration duration)
+{
+	struct buffer text = { 0 };
+
+	for (size_t i = ARRAY_SIZE(units); i-- > 0; duration %= units[i].us)
+		if (duration >= units[i].us)
+			buffer_add_format(&text, "%lld%s", (long long)(duration / units[i].us), units[i].name);
+	if (duration || !text.size)
+		buffer_add_format(&text, "%lldus", (long long)duration);
+	buffer_text(&text);
+	return text.data;
+}
+
 static int check_host(const char *text, char **ret_reason)
 {
 	if (strpbrk(text, " \t/[]") || strstr(text, "://"))

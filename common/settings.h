@@ -31,7 +31,7 @@ struct settings {
 	int64_t worker_processes;	 /* JOB_PROCESSES: 1 */
 	int64_t job_concurrency;	 /* JOB_CONCURRENCY: 100, jobs at once per worker */
 	int64_t job_isolated;		 /* JOB_ISOLATED: processors, PRONG_PROCESS jobs at once per worker */
-	const char *job_queues; /* JOB_QUEUES: names with commas between; unset: all. See consumed_queues.h */
+	const char *job_queues;		 /* JOB_QUEUES: names with commas between; unset: all. See consumed_queues.h */
 	int64_t threads;		 /* THREADS: processors + 1, per process: prong_compute(), hashes, mails */
 	int64_t database_connections;	 /* DATABASE_CONNECTIONS: 4, shared ones per process */
 	int64_t database_transactions;	 /* DATABASE_TRANSACTIONS: 4, further ones per process, for transactions */
@@ -78,6 +78,9 @@ struct settings *settings_free(struct settings *settings);
 
 /* A duration as settings have it, "500ms", "30s", "7d" or "0": 0 or -EINVAL. */
 int duration_parse(const char *text, prong_duration *ret_value);
+
+/* A duration for people: "14d", "1h30m", "1s500ms", "7us"; malloc'ed. */
+char *duration_format(prong_duration duration);
 
 /* All settings in the table's order, for `config` and the guide. Returns the count; `ret_values` is a malloc'ed array.
  */

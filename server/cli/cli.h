@@ -47,7 +47,7 @@ struct command {
 };
 
 extern const struct command command_dev, command_serve, command_work, command_migrate, command_accounts, command_jobs,
-	command_schedules, command_config, command_routes, command_version;
+	command_schedules, command_queues, command_config, command_routes, command_version;
 
 /* Runs the command that argv names; returns the exit status. */
 int cli_run(int argc, char *argv[], const struct prong_app *app, const struct composition *composition);
@@ -82,7 +82,8 @@ struct command_option {
  */
 int options_parse(struct invocation *invocation, const struct command_option *options, int max_arguments);
 
-/* A decimal integer from `low` to `high`, with a sign where it may be negative: 0; or -EINVAL after having said so, as above. */
+/* A decimal integer from `low` to `high`, with a sign where it may be negative: 0; or -EINVAL after having said so, as
+ * above. */
 int option_integer(const struct invocation *invocation, const char *name, const char *text, int64_t low, int64_t high,
 		   int64_t *ret_value);
 

@@ -149,8 +149,9 @@ int verb_run(struct invocation *invocation, const struct verb *verbs)
 static int run(struct invocation *invocation)
 {
 	static const struct verb verbs[] = {
-		{ "add", jobs_add },	 { "ls", jobs_ls },	{ "show", jobs_show },
-		{ "stats", jobs_stats }, { "fsck", jobs_fsck }, {},
+		{ "add", jobs_add },	 { "ls", jobs_ls },	    { "show", jobs_show },
+		{ "retry", jobs_retry }, { "cancel", jobs_cancel }, { "drain", jobs_drain },
+		{ "stats", jobs_stats }, { "fsck", jobs_fsck },	    {},
 	};
 
 	return verb_run(invocation, verbs);

@@ -6,7 +6,7 @@ import unittest
 
 from harness import App, Services, binary, free_port
 
-COMMANDS = ["dev", "serve", "work", "migrate", "accounts", "jobs", "schedules", "config", "routes", "version"]
+COMMANDS = ["dev", "serve", "work", "migrate", "accounts", "jobs", "queues", "schedules", "config", "routes", "version"]
 SECRET = "hunter2"
 
 

@@ -29,7 +29,7 @@ class WithoutServices(JobsTest):
         self.addCleanup(self.app.stop)
 
     def test_help(self):
-        for command in ("jobs",):
+        for command in ("jobs", "queues"):
             done = self.run_command(command, "--help")
             self.assertEqual(done.returncode, 0)
             self.assertIn("Examples:", done.stdout)
@@ -77,7 +77,7 @@ class WithoutServices(JobsTest):
         self.assert_mistake(self.jobs("add", "kept", "--unique", "k"), 64, "a durable job takes neither")
 
     def test_wrong_names(self):
-        for verb in ("ls", "stats", "fsck"):
+        for verb in ("ls", "stats", "fsck", "retry"):
             self.assert_mistake(self.jobs(verb, "--queue", "nowhere"), 64,
                                 "there is no queue nowhere; the queues are idle, mail, work")
         self.assert_mistake(self.jobs("show"), 64, "jobs show ID")
@@ -86,12 +86,35 @@ class WithoutServices(JobsTest):
         self.assert_mistake(self.jobs("ls", "--state", "lost"), 64, "--state is ready, delayed, running or dead")
         self.assert_mistake(self.jobs("ls", "--limit", "0"), 64, "is not a whole number from 1 to 100000")
         self.assert_mistake(self.jobs("ls", "--offset", "1"), 64, "--offset needs --queue and --state")
+        for verb in ("retry", "cancel"):
+            self.assert_mistake(self.jobs(verb, UNKNOWN_ID, "17"), 64, "'17' is no id of a job")
+            self.assert_mistake(self.jobs(verb, UNKNOWN_ID, "--queue", "nowhere"), 64, "there is no queue nowhere")
+            self.assert_mistake(self.jobs(verb, UNKNOWN_ID), 78, "REDIS_URL is not set", "DATABASE_URL is not set")
+        self.assert_mistake(self.jobs("retry"), 64, "jobs retry ID…, or jobs retry --queue QUEUE")
+        self.assert_mistake(self.jobs("retry", UNKNOWN_ID, "--name", "work"), 64, "not for ids")
+        self.assert_mistake(self.jobs("retry", "--queue", "work", "--limit", "0"), 64, "'0' is not a whole number from 1")
+        self.assert_mistake(self.jobs("cancel"), 64, "jobs cancel ID…")
+        self.assert_mistake(self.jobs("drain"), 64, "jobs drain QUEUE --yes")
+        self.assert_mistake(self.jobs("drain", "nowhere", "--yes"), 64, "there is no queue nowhere")
+        self.assert_mistake(self.jobs("drain", "work", "--state", "running"), 64, "running jobs are not drained")
         self.assert_mistake(self.jobs("stats"), 78, "REDIS_URL is not set")
+
+    def test_wrong_queues(self):
+        self.assert_mistake(self.run_command("queues"), 64, "what is to be done is missing; there are ls, pause and resume")
+        self.assert_mistake(self.run_command("queues", "stop"), 64, "there is no queues stop")
+        for verb in ("pause", "resume"):
+            self.assert_mistake(self.run_command("queues", verb), 64, f"queues {verb} QUEUE")
+            self.assert_mistake(self.run_command("queues", verb, "nowhere"), 64, "there is no queue nowhere")
+            self.assert_mistake(self.run_command("queues", verb, "idle"), 78, "REDIS_URL is not set")
 
     def test_redis_is_away(self):
         self.app.environment["REDIS_URL"] = f"unix://{self.app.folder}/nothing.sock"
-        for arguments in (["add", "nothing"], ["ls"], ["show", UNKNOWN_ID], ["stats"], ["fsck"]):
-            self.assert_mistake(self.jobs(*arguments), 69, "Redis of REDIS_URL cannot be reached: ")
+        self.app.environment["DATABASE_URL"] = f"postgresql:///none?host={self.app.folder}"
+        for arguments in (["jobs", "add", "nothing"], ["jobs", "ls"], ["jobs", "show", UNKNOWN_ID], ["jobs", "stats"],
+                          ["jobs", "fsck"], ["jobs", "retry", UNKNOWN_ID], ["jobs", "retry", "--queue", "work"],
+                          ["jobs", "cancel", UNKNOWN_ID], ["jobs", "drain", "work"], ["jobs", "drain", "work", "--yes"],
+                          ["queues", "ls"], ["queues", "pause", "work"], ["queues", "resume", "work"]):
+            self.assert_mistake(self.run_command(*arguments), 69, "Redis of REDIS_URL cannot be reached: ")
 
 
 class WithServices(JobsTest):
@@ -250,6 +273,147 @@ class WithServices(JobsTest):
         self.assert_mistake(self.jobs("fsck"), 1, "the queue idle has 100001 jobs", "give --force if it may")
         self.assertEqual(self.jobs("fsck", "--queue", "work").returncode, 0)
         self.assertEqual(self.jobs("fsck", "--force").returncode, 1)
+
+    # ---- act ----
+
+    def wait_for_state(self, id, state):
+        return wait_for(lambda: (found := self.read("show", id))["state"] == state and found, f"{id} is {state}")
+
+    def bury(self, count, **payload):
+        """Jobs that a worker has buried."""
+        before = self.stats("work")["dead"]
+        ids = [self.add("work", json.dumps({"text": "dead"} | payload)) for _ in range(count)]
+        wait_for(lambda: self.stats("work")["dead"] == before + count, "the jobs are dead")
+        return ids
+
+    def test_a_job_runs_and_its_result_is_shown(self):
+        self.app.start()
+        done = self.jobs("add", "work", '{"text": "done"}')
+        self.assertEqual(done.stderr, "")  # somebody consumes the queue
+        shown = self.wait_for_state(done.stdout.strip(), "done")
+        self.assertEqual((shown["queue"], shown["result"]), ("work", {"text": "done", "token": "(secret)"}))
+        self.assertEqual(self.stats("work")["results"], 1)
+        self.assertGreater(self.stats("work")["consumers"], 0)
+        self.assert_mistake(self.jobs("cancel", done.stdout.strip()), 1, "there is no job")
+        self.assert_mistake(self.jobs("retry", done.stdout.strip()), 1, "is not dead")
+
+    def test_cancel_what_runs(self):
+        self.app.start()
+        id = self.add("work", '{"text": "long", "forever": true}')
+        shown = self.wait_for_state(id, "running")
+        self.assertEqual((shown["attempt"], shown["owner"] is not None), (1, True))
+        wait_for(lambda: self.read("show", id)["report"] == {"done": 1, "total": 3, "log": ["a line of long"]}, "its report")
+        text = self.jobs("show", id).stdout
+        self.assertIn("progress      1 of 3\nlog           a line of long\n", text)
+        self.assertEqual(self.read("ls", "--state", "running")[0]["id"], id)
+        self.assertEqual(self.read("cancel", id), [{"id": id, "queue": "work", "was": "running"}])
+        wait_for(lambda: self.jobs("show", id).returncode == 1, "the job is gone")
+        self.assertEqual(self.jobs("fsck").returncode, 0)
+
+    def test_cancel_what_waits(self):
+        ids = [self.add("nothing"), self.add("work", '{"text": "a"}', "--delay", "1h")]
+        done = self.jobs("cancel", ids[0], UNKNOWN_ID, ids[1], "--json")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"there is no job {UNKNOWN_ID}", done.stderr)
+        self.assertEqual(json.loads(done.stdout), [{"id": ids[0], "queue": "idle", "was": "ready"},
+                                                   {"id": ids[1], "queue": "work", "was": "delayed"}])
+        self.assertEqual(self.read("ls"), [])
+        id = self.add("nothing")
+        self.assert_mistake(self.jobs("cancel", id, "--queue", "work"), 1, f"there is no job {id} in the queue work")
+        self.assertEqual(self.read("show", id)["state"], "ready")
+
+    def test_retry(self):
+        self.app.start()
+        ids = self.bury(3, fail="smtp_down") + self.bury(1, fail="wrong_address")
+        shown = self.read("show", ids[0])
+        self.assertEqual((shown["state"], shown["attempt"], shown["error"]["code"]), ("dead", 1, "smtp_down"))
+        self.app.command("queues", "pause", "work")
+        self.assertEqual(self.read("retry", ids[0]), [{"id": ids[0], "queue": "work", "was": "dead"}])
+        shown = self.read("show", ids[0])
+        self.assertEqual((shown["state"], shown["attempt"], shown["error"]), ("ready", 0, None))
+        self.assert_mistake(self.jobs("retry", ids[0]), 1, f"the job {ids[0]} is not dead")
+        self.assert_mistake(self.jobs("retry", UNKNOWN_ID), 1, "there is no job")
+        for arguments, count in ((["--name", "nothing"], 0), (["--error", "nothing"], 0), (["--error", "smtp_down"], 2),
+                                 (["--name", "work", "--limit", "5"], 1), ([], 0)):
+            self.assertEqual(self.read("retry", "--queue", "work", *arguments), {"retried": count}, arguments)
+        self.assertEqual([self.stats("work")[name] for name in ("ready", "dead")], [4, 0])
+        self.app.command("queues", "resume", "work")
+        wait_for(lambda: self.stats("work")["dead"] == 4, "they die again")
+        self.assertEqual(self.jobs("retry", "--queue", "work", "--limit", "1").stdout, "1 dead jobs are ready again\n")
+
+    def test_pause_and_resume(self):
+        self.app.start()
+        self.assertEqual(self.run_command("queues", "pause", "work").stdout, "work is paused\n")
+        self.assertEqual(self.run_command("queues", "pause", "work").stdout, "work was paused already\n")
+        done = self.jobs("add", "work", '{"text": "later"}')
+        self.assertIn("the job waits: the queue work is paused; `jobs_app queues resume work`", done.stderr)
+        # Others run, and it does not.
+        self.add("nothing")
+        wait_for(lambda: self.stats("idle")["ready"] == 0, "the other queue's job is taken")
+        self.assertEqual((self.stats("work")["ready"], self.stats("work")["paused"]), (1, True))
+        self.assertEqual(json.loads(self.run_command("queues", "resume", "work", "--json").stdout),
+                         {"queue": "work", "paused": False})
+        self.wait_for_state(done.stdout.strip(), "done")
+        self.assertEqual(self.run_command("queues", "resume", "work").stdout, "work was not paused\n")
+
+    def test_queues_ls(self):
+        self.add("work", '{"text": "a"}')
+        queues = {row["queue"]: row for row in json.loads(self.app.command("queues", "ls", "--json").stdout)}
+        self.assertEqual(list(queues), ["idle", "mail", "work"])
+        self.assertEqual(queues["work"], {
+            "queue": "work", "ready": 1, "delayed": 0, "running": 0, "dead": 0, "paused": False, "consumers": 0, "rank": 1,
+            "weight": 2, "concurrency": 10, "rate": "1000/1s", "key_concurrency": 3, "key_rate": "500/1s500ms", "shards": 2,
+            "max_bytes": 10000})
+        self.assertEqual((queues["idle"]["concurrency"], queues["idle"]["rate"], queues["idle"]["weight"]), (None, None, 1))
+
+    def test_drain(self):
+        for _ in range(3):
+            self.add("work", '{"text": "a"}', "--key", "k")
+        self.add("work", '{"text": "a"}', "--delay", "1h")
+        other = self.add("nothing")
+        done = self.jobs("drain", "work")
+        self.assert_mistake(done, 64, "ready 3, delayed 1, dead 0; give --yes to do it")
+        self.assertEqual(self.stats("work")["ready"], 3)
+        self.assertEqual(self.read("drain", "work", "--state", "delayed", "--yes"), {"delayed": 1})
+        self.assertEqual(self.jobs("drain", "work", "--yes").stdout, "Removed: ready 3, delayed 0, dead 0\n")
+        self.assertEqual([row["id"] for row in self.read("ls")], [other])
+        self.assertEqual((self.stats("work")["bytes"], self.stats("work")["keys"]), (0, 0))
+        self.assertEqual(self.jobs("fsck").returncode, 0)
+
+    # ---- durable jobs ----
+
+    def rows(self):
+        return int(self.services.sql("SELECT count(*) FROM prong_outbox")[0][0])
+
+    def test_durable_jobs_are_removed_everywhere(self):
+        self.app.command("queues", "pause", "work")
+        self.app.command("queues", "pause", "idle")
+        waiting = self.add("kept")  # nothing runs yet that would put it into Redis
+        self.assertEqual(self.read("cancel", waiting), [{"id": waiting, "queue": None, "was": None}])
+        self.assertEqual(self.rows(), 0)
+        self.app.start()
+        ids = [self.add("kept") for _ in range(3)] + [self.add("nothing", "--durable")]
+        for id in ids:
+            wait_for(lambda: self.jobs("show", id).returncode == 0, "the job is in Redis")
+        self.assertTrue(self.read("show", ids[0])["durable"])
+        self.assertEqual(self.read("cancel", ids[0])[0]["was"], "ready")
+        self.assertEqual(self.rows(), 3)
+        self.assertEqual(self.read("drain", "work", "--yes"), {"ready": 2, "delayed": 0, "dead": 0})
+        self.assertEqual(self.services.sql("SELECT id FROM prong_outbox"), [[ids[3]]])
+
+    def test_a_dead_durable_job_is_retried(self):
+        self.app.start()
+        id = self.add("work", '{"text": "a", "fail": "x"}', "--durable")
+        wait_for(lambda: self.services.sql("SELECT id FROM prong_outbox WHERE dead_at IS NOT NULL"), "it is dead")
+        self.wait_for_state(id, "dead")
+        self.app.command("queues", "pause", "work")
+        self.assertEqual(self.read("retry", "--queue", "work"), {"retried": 1})
+        self.assertEqual(self.services.sql("SELECT id FROM prong_outbox WHERE dead_at IS NULL"), [[id]])
+        # One that Redis has lost is put there again.
+        self.services.sql("UPDATE prong_outbox SET dead_at = now()")
+        self.redis("FLUSHALL")
+        self.assertEqual(self.read("retry", id), [{"id": id, "queue": None, "was": None}])
+        wait_for(lambda: self.services.sql("SELECT id FROM prong_outbox WHERE dead_at IS NOT NULL"), "it is dead again")
 
 
 if __name__ == "__main__":
