@@ -124,16 +124,13 @@ void table_add_time(struct table *table, prong_time time)
 
 /* ---- the command ---- */
 
-int verb_run(struct invocation *invocation, const struct verb *verbs)
+static int refuse_verb(const struct invocation *invocation, const struct verb *verbs)
 {
 	struct buffer known = { 0 };
 	int status;
 
-	for (const struct verb *verb = verbs; verb->name; verb++) {
-		if (invocation->argc && string_equal(invocation->argv[0], verb->name))
-			return verb->run(invocation);
+	for (const struct verb *verb = verbs; verb->name; verb++)
 		buffer_add_format(&known, "%s%s", known.size == 0 ? "" : verb[1].name ? ", " : " and ", verb->name);
-	}
 	if (invocation->argc == 0)
 		status = usage_error(invocation, "what is to be done is missing; there are %s", buffer_text(&known));
 	else if (invocation->argv[0][0] == '-')
@@ -144,6 +141,14 @@ int verb_run(struct invocation *invocation, const struct verb *verbs)
 				     invocation->argv[0], buffer_text(&known));
 	buffer_free(&known);
 	return status;
+}
+
+int verb_run(struct invocation *invocation, const struct verb *verbs)
+{
+	for (const struct verb *verb = verbs; verb->name && invocation->argc; verb++)
+		if (string_equal(invocation->argv[0], verb->name))
+			return verb->run(invocation);
+	return refuse_verb(invocation, verbs);
 }
 
 static int run(struct invocation *invocation)
@@ -195,7 +200,7 @@ const struct command command_jobs = {
 		"enqueued\n"
 		"while drain is at work may stay. A durable job is removed from Redis and from PostgreSQL; where drain "
 		"is\n"
-		"killed between the two, up to 1000 come back, and nothing is lost.\n"
+		"killed between the two, up to 3000 come back, and nothing is lost.\n"
 		"\n"
 		"Examples:\n"
 		"  jobs add send_report '{\"month\": \"2030-01\"}' --delay 10m --unique report-2030-01\n"

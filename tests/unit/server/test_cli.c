@@ -91,6 +91,11 @@ TEST(options, read_integers_strictly)
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
 		CU_ASSERT_EQUAL(option_integer(&invocation, "--limit", wrong[i], 1, 100, &value), -EINVAL);
 	CU_ASSERT_EQUAL(value, 100);
+	CU_ASSERT_EQUAL(option_integer(&invocation, "--priority", "-100", -100, 100, &value), 0);
+	CU_ASSERT_EQUAL(value, -100);
+	CU_ASSERT_EQUAL(option_integer(&invocation, "--priority", "-101", -100, 100, &value), -EINVAL);
+	CU_ASSERT_EQUAL(option_integer(&invocation, "--priority", "-", -100, 100, &value), -EINVAL);
+	CU_ASSERT_EQUAL(option_integer(&invocation, "--priority", "--1", -100, 100, &value), -EINVAL);
 	unhush(saved);
 }
 
