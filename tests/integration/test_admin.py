@@ -336,6 +336,39 @@ class Retry(AdminTest):
         self.assertEqual(self.post(f"{JOBS}/retry").status, 400)
 
 
+class Durable(AdminTest):
+    """Jobs that are rows of the outbox too."""
+
+    def rows(self):
+        return self.services.sql("SELECT id FROM prong_outbox")
+
+    def test_one_is_enqueued_and_shown(self):
+        job = self.add("kept", durable=True, delay=1000)
+        self.assertEqual(self.rows(), [[job]])
+        self.assertTrue(self.wait_for_state(job, "delayed")["durable"])
+        self.assertFalse(self.show(self.add("not kept", delay=1000)).json()["durable"])
+        self.assert_refused({"name": "deliver", "payload": {"recipient": "x"}, "durable": True, "unique": "u"},
+                            "", "value")
+
+    def test_one_that_is_cancelled_does_not_come_back(self):
+        job = self.add("gone", durable=True, delay=1000)
+        self.wait_for_state(job, "delayed")
+        self.assertEqual(self.post(f"{JOBS}/letters/{job}/cancel").status, 204)
+        self.assertEqual(self.rows(), [])
+        self.assert_problem(self.show(job), 404, "job_not_found")
+
+    def test_one_that_is_dead_runs_again(self):
+        self.services.sql("INSERT INTO strikes VALUES ('raised')")
+        job = self.add("raised", durable=True)
+        self.wait_for_state(job, "dead")
+        wait_for(lambda: self.services.sql("SELECT dead_at IS NOT NULL FROM prong_outbox") == [["t"]],
+                 "the outbox knows it")
+        self.services.sql("DELETE FROM strikes")
+        self.assertEqual(self.post(f"{JOBS}/letters/{job}/retry").status, 204)
+        self.wait_until_delivered("raised")
+        wait_for(lambda: self.rows() == [], "its row is gone")
+
+
 class Cancel(AdminTest):
     def test_a_waiting_job_is_gone(self):
         job = self.add("never", delay=1000)

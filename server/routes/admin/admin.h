@@ -7,7 +7,6 @@
 
 #include <prong/prong.h>
 
-struct job_queue;
 struct job_listing;
 
 /* ---- records ---- */
@@ -40,6 +39,7 @@ struct admin_job {
 	prong_opt_time enqueued_at;
 	prong_opt_time at;
 	const char *key;
+	prong_opt_bool durable;
 	const char *owner;
 	struct admin_job_error *error;
 	struct admin_job_report *report; /* from here on only where one job is looked at */
@@ -122,6 +122,7 @@ PRONG_SCHEMA(admin_job,
 	PRONG_FIELD(admin_job, enqueued_at),
 	PRONG_FIELD(admin_job, at, .summary = "when a delayed one is due, when a dead one was buried"),
 	PRONG_FIELD(admin_job, key),
+	PRONG_FIELD(admin_job, durable),
 	PRONG_FIELD(admin_job, owner, .summary = "who runs it"),
 	PRONG_FIELD_OBJECT(admin_job, error, admin_job_error, .summary = "of the last failed attempt"),
 	PRONG_FIELD_OBJECT(admin_job, report, admin_job_report, .summary = "its progress and its log"),

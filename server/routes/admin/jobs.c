@@ -40,6 +40,7 @@ void admin_describe(struct prong_ctx *ctx, const struct job_listing *listing, st
 		.enqueued_at = optional_time(listing->enqueued_at),
 		.at = optional_time(listing->at),
 		.key = optional_text(listing->key),
+		.durable = { true, listing->durable },
 		.owner = optional_text(listing->owner),
 		.error = read_record(ctx, &admin_job_error_schema, listing->error),
 	};
