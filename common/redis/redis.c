@@ -38,7 +38,7 @@ static int judge(const struct redis_route *route, const char *error)
 		redis_connection_fail(route->node->connection, "the server is a replica");
 		return -EROFS;
 	}
-	return says(error, "MISCONF") ? -EROFS : -EIO;
+	return says(error, "MISCONF") || says(error, "NOREPLICAS") ? -EROFS : -EIO;
 }
 
 /* Ends a call: the reply becomes the caller's, an error reply becomes its errno. */

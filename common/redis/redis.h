@@ -32,10 +32,10 @@ struct redis *redis_free(struct redis *redis); /* nobody may be waiting; returns
 /*
  * Sends one command and suspends until its reply, at most `timeout` or the coroutine's deadline. The caller owns
  * `ret_reply` (freeReplyObject()). Errors: -EHOSTDOWN, -ETIMEDOUT, -ECANCELED, -EBUSY (LOADING, BUSY and the like: not
- * executed), -ENOMEM (OOM), -EROFS (READONLY, MISCONF, or demoted to a replica meanwhile), -ENOSPC (FULL, which only
- * scripts of ours say, of a limit of theirs), -EIO with any other error reply, which is logged. Replies of error type
- * are never returned. When the oldest unanswered command is a second overdue the connection is replaced: a silent
- * server is a dead one.
+ * executed), -ENOMEM (OOM), -EROFS (READONLY, MISCONF, NOREPLICAS, or demoted to a replica meanwhile), -ENOSPC (FULL,
+ * which only scripts of ours say, of a limit of theirs), -EIO with any other error reply, which is logged. Replies of
+ * error type are never returned. When the oldest unanswered command is a second overdue the connection is replaced: a
+ * silent server is a dead one.
  */
 int redis_command(struct redis *redis, prong_duration timeout, size_t argc, const char *const argv[],
 		  const size_t lengths[], redisReply **ret_reply);

@@ -556,6 +556,22 @@ TEST(redis, leaves_a_server_that_was_demoted)
 	redis_server_free(server);
 }
 
+static void alone(struct scene *scene)
+{
+	_cleanup_(reply_freep) redisReply *reply = NULL;
+
+	CU_ASSERT(redis_commandf(scene->redis, TIMEOUT, &reply, "SET x y") == -EROFS);
+	CU_ASSERT(pings(scene->redis));
+}
+
+TEST(redis, says_that_a_server_has_too_few_replicas_to_write)
+{
+	struct redis_server *server = redis_server_new((const char *const[]){ "--min-replicas-to-write", "1", NULL });
+
+	play(redis_server_url(server), server, alone);
+	redis_server_free(server);
+}
+
 static void demoted(struct scene *scene)
 {
 	struct crowd crowd = { .scene = scene, .waiting = coroutine_current() };
