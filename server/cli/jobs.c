@@ -14,7 +14,7 @@ static int explain(const struct invocation *invocation, const struct runtime *ru
 		return command_error(invocation, STATUS_FAILURE, "%s",
 				     r == -ENOMEM ? "Redis is full: it takes nothing more until something is removed"
 				     : r == -EROFS
-					     ? "Redis takes no writes: it is a replica, or cannot save to its disk"
+					     ? "Redis takes no writes: it is a replica, has too few, or cannot save"
 				     : runtime->postgres ? "Redis or PostgreSQL refused it; is anything pending in "
 							   "`migrate status`?"
 							 : "Redis refused it");
@@ -22,9 +22,9 @@ static int explain(const struct invocation *invocation, const struct runtime *ru
 		return command_error(invocation, STATUS_TRY_AGAIN, "Redis is busy loading its data: try again");
 	if (r == -EAGAIN)
 		return command_error(invocation, STATUS_TRY_AGAIN, "the jobs change all the time: try again");
-	if (*postgres && !*redis)
+	if (runtime->postgres && !*redis && (*postgres || redis_connected(runtime->redis)))
 		return command_error(invocation, STATUS_UNAVAILABLE, "DATABASE_URL: PostgreSQL cannot be reached: %s",
-				     postgres);
+				     *postgres ? postgres : "no answer");
 	return command_error(invocation, STATUS_UNAVAILABLE, "Redis of REDIS_URL cannot be reached: %s",
 			     *redis ? redis : "no answer");
 }

@@ -1,6 +1,7 @@
 """The queues as people meet them on the command line: `prong jobs`, `prong queues`."""
 import json
 import subprocess
+import signal
 import unittest
 from datetime import datetime, timedelta, timezone
 
@@ -233,6 +234,14 @@ class WithServices(JobsTest):
         id = self.add("nothing")
         self.assert_mistake(self.jobs("show", id, "--queue", "work"), 1, f"there is no job {id} in the queue work")
         self.assertEqual(self.read("show", id.upper(), "--queue", "idle")["id"], id)
+
+    def test_says_which_server_is_silent(self):
+        self.services.postgres.signal(signal.SIGSTOP)
+        try:
+            done = self.jobs("add", "kept")
+        finally:
+            self.services.postgres.signal(signal.SIGCONT)
+        self.assert_mistake(done, 69, "DATABASE_URL: PostgreSQL cannot be reached: no answer")
 
     def test_stats(self):
         self.add("work", '{"text": "a"}', "--key", "k")
