@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "common/jobs/job_queue.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/schema/schema.h"
@@ -143,6 +144,7 @@ bool prong_has_scope(const struct prong_ctx *ctx, const char *scope)
 void prong_log(struct prong_ctx *ctx, enum prong_log_level level, const char *format, ...)
 {
 	_cleanup_(freep) char *text = NULL;
+	struct log_field fields[2];
 	va_list arguments;
 
 	if (!log_enabled(level))
@@ -150,7 +152,12 @@ void prong_log(struct prong_ctx *ctx, enum prong_log_level level, const char *fo
 	va_start(arguments, format);
 	text = vformat_text(format, arguments);
 	va_end(arguments);
-	log_line(level, &(struct log_cause){ ctx->request_id, ctx->trace_id }, NULL, 0, "%s", text);
+	if (ctx->delivery) {
+		fields[0] = (struct log_field){ .name = "job.name", .text = ctx->delivery->name };
+		fields[1] = (struct log_field){ .name = "job.id", .text = ctx->delivery->id };
+	}
+	log_line(level, &(struct log_cause){ ctx->request_id, ctx->trace_id }, fields,
+		 ctx->delivery ? ARRAY_SIZE(fields) : 0, "%s", text);
 }
 
 struct run {

@@ -76,8 +76,8 @@ enum prong_log_level {
 	PRONG_LOG_ERROR,
 };
 
-/* One structured line with the ids of request and trace. Never blocks: when the log's reader is slow, lines are dropped
- * and counted.
+/* One structured line with the ids of request, trace and job. Never blocks: when the log's reader is slow, lines are
+ * dropped and counted.
  */
 void prong_log(struct prong_ctx *ctx, enum prong_log_level level, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

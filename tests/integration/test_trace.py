@@ -42,7 +42,10 @@ class Trace(unittest.TestCase):
         self.assertEqual({line["process.name"].split()[0] for line in lines}, {"http", "worker"})
         messages = [line["message"] for line in lines]
         self.assertIn("POST /v1/letters 202", messages)
-        self.assertIn("on the way to traced", messages)
+        of_job = [line for line in lines if line["process.name"].startswith("worker")]
+        self.assertIn("on the way to traced", [line["message"] for line in of_job])
+        self.assertEqual({(line["job.name"], line["job.id"]) for line in of_job},
+                         {("deliver", of_job[0]["job.id"])})
         self.assertTrue(any(message.startswith("job deliver done") for message in messages), messages)
 
     def test_a_request_without_one_begins_its_own(self):
