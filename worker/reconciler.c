@@ -19,6 +19,7 @@
 
 #define EVERY PRONG_SECONDS(1)	     /* looks at the epochs */
 #define PASS_EVERY PRONG_MINUTES(1)  /* from the end of one pass to the next */
+#define PASS_AGAIN PRONG_SECONDS(5)  /* after Redis was emptied: the relay may have been between it and its commit */
 #define PAUSE PRONG_MILLISECONDS(20) /* between pages, where there is no hurry */
 #define PAGE 1000
 
@@ -28,9 +29,11 @@ struct reconciler {
 	struct scheduler *scheduler;
 	char (*epochs)[PRONG_UUID_TEXT_SIZE]; /* of the registry's queues; "" before they were read */
 	int64_t look_at, pass_at;	      /* the next look at the epochs; the next pass */
+	bool emptied;			      /* an epoch has changed; the pass for it has not begun */
 	bool passing, hurrying;
 	char last[PRONG_UUID_TEXT_SIZE]; /* id of the page before */
-	size_t n_foreign;		 /* rows of this pass whose queue is not known */
+	int64_t n_foreign;		 /* rows of this pass whose queue no job of the application has */
+	int64_t told_foreign;		 /* as many were logged */
 };
 
 /* ---- what is missing ---- */
@@ -89,7 +92,7 @@ static int look_at_page(struct reconciler *reconciler, struct prong_ctx *ctx, co
 		if (count > 0)
 			r = put_missing_back(ctx, queue, ids, count);
 	}
-	reconciler->n_foreign += postgres_result_rows(page) - known;
+	reconciler->n_foreign += (int64_t)(postgres_result_rows(page) - known);
 	return r;
 }
 
@@ -112,6 +115,37 @@ static int look_at_next_page(struct reconciler *reconciler, struct prong_ctx *ct
 		return 0;
 	memcpy(reconciler->last, postgres_result_text(page, count - 1, 0), sizeof(reconciler->last));
 	return 1;
+}
+
+/* Those that the relay leaves where they are. */
+static int count_foreign(struct reconciler *reconciler)
+{
+	_cleanup_(postgres_result_freep) struct postgres_result *row = NULL;
+	const struct registry *registry = reconciler->scheduler->runtime->registry;
+	struct prong_ctx ctx;
+	const char **names;
+	int r;
+
+	context_init(&ctx, reconciler->scheduler->runtime);
+	names = arena_alloc(&ctx.arena, registry->n_queues * sizeof(*names));
+	for (size_t i = 0; i < registry->n_queues; i++)
+		names[i] = registry->queues[i].name;
+	r = postgres_run(&ctx,
+			 "SELECT count(*) FROM prong_outbox WHERE relayed_at IS NULL AND queue <> ALL ($1::text[])",
+			 PRONG_PARAMETERS(postgres_array(&ctx, names, registry->n_queues)), &row);
+	context_end(&ctx);
+	if (r == 0)
+		reconciler->n_foreign += strtoll(postgres_result_text(row, 0, 0), NULL, 10);
+	return r;
+}
+
+static void tell_of_foreign(struct reconciler *reconciler)
+{
+	if (reconciler->n_foreign > 0 && reconciler->n_foreign != reconciler->told_foreign)
+		log_warning("%lld durable jobs wait for queues that no job of the application has: SELECT queue, job "
+			    "FROM prong_outbox",
+			    (long long)reconciler->n_foreign);
+	reconciler->told_foreign = reconciler->n_foreign;
 }
 
 /* ---- what is dead ---- */
@@ -183,8 +217,8 @@ static int bury_dead(struct runtime *runtime)
 
 /* ---- when ---- */
 
-/* Whether Redis was emptied since the last look, or it is the first. */
-static int epochs_changed(struct reconciler *reconciler, bool *ret_changed)
+/* Notes whether Redis was emptied since the last look, or it is the first. */
+static int look_at_epochs(struct reconciler *reconciler)
 {
 	const struct runtime *runtime = reconciler->scheduler->runtime;
 
@@ -197,15 +231,16 @@ static int epochs_changed(struct reconciler *reconciler, bool *ret_changed)
 		if (string_equal(epoch, reconciler->epochs[i]))
 			continue;
 		memcpy(reconciler->epochs[i], epoch, sizeof(epoch));
-		*ret_changed = true;
+		reconciler->emptied = true;
 	}
 	return 0;
 }
 
-static void begin_pass(struct reconciler *reconciler, bool hurrying)
+static void begin_pass(struct reconciler *reconciler)
 {
 	reconciler->passing = true;
-	reconciler->hurrying = hurrying;
+	reconciler->hurrying = reconciler->emptied;
+	reconciler->emptied = false;
 	reconciler->n_foreign = 0;
 	strcpy(reconciler->last, NIL_UUID);
 }
@@ -214,14 +249,13 @@ static int end_pass(struct reconciler *reconciler)
 {
 	int r = bury_dead(reconciler->scheduler->runtime);
 
+	if (r == 0)
+		r = count_foreign(reconciler);
 	if (r < 0)
 		return r;
-	if (reconciler->n_foreign > 0)
-		log_warning("%zu durable jobs wait for a queue that no job of the application has: see queue in "
-			    "prong_outbox",
-			    reconciler->n_foreign);
+	tell_of_foreign(reconciler);
 	reconciler->passing = false;
-	reconciler->pass_at = monotonic_us() + PASS_EVERY;
+	reconciler->pass_at = monotonic_us() + (reconciler->hurrying ? PASS_AGAIN : PASS_EVERY);
 	return 0;
 }
 
@@ -240,15 +274,14 @@ static int proceed(struct reconciler *reconciler)
 static prong_duration step(struct reconciler *reconciler)
 {
 	int64_t now = monotonic_us();
-	bool changed = false;
 
 	if (now >= reconciler->look_at) {
-		if (epochs_changed(reconciler, &changed) < 0)
+		if (look_at_epochs(reconciler) < 0)
 			return EVERY;
 		reconciler->look_at = now + EVERY;
 	}
-	if (changed || (!reconciler->passing && now >= reconciler->pass_at))
-		begin_pass(reconciler, changed);
+	if (reconciler->emptied || (!reconciler->passing && now >= reconciler->pass_at))
+		begin_pass(reconciler);
 	if (!reconciler->passing)
 		return EVERY;
 	if (proceed(reconciler) < 0)

@@ -145,6 +145,11 @@ class Durable(unittest.TestCase):
         self.must_order("failures", 3)
         wait_for(lambda: self.number("SELECT count(*) FROM prong_outbox WHERE dead_at IS NOT NULL"
                                      " AND error ->> 'code' = 'broken'") == 3, "the dead are marked", 90)
+        wait_for(lambda: self.number("SELECT count(*) FROM prong_job_history") == 2 * 3, "the history is written")
+        self.assertEqual(self.services.sql("SELECT DISTINCT name, queue, attempt, outcome, error ->> 'code'"
+                                           " FROM prong_job_history ORDER BY attempt"),
+                         [["fail_errand", "errands", "1", "failed", "broken"],
+                          ["fail_errand", "errands", "2", "dead", "broken"]])
         self.services.redis_command("FLUSHALL")
         self.must_order("errands", 3)
         self.wait_until_done()

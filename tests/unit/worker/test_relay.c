@@ -224,6 +224,25 @@ TEST(reconciler, puts_back_what_redis_lost)
 	parts_close(&parts);
 }
 
+TEST(reconciler, leaves_what_no_job_of_the_application_has)
+{
+	struct parts parts;
+
+	parts_open(&parts);
+	enqueue(&parts, &durable_thing_job, 2);
+	free(durable_sql("UPDATE prong_outbox SET queue = 'of another version'"));
+	free(durable_sql("UPDATE prong_outbox SET relayed_at = now() WHERE id = (SELECT min(id::text)::uuid FROM"
+			 " prong_outbox)"));
+	enqueue(&parts, &durable_thing_job, 1);
+	free(durable_sql("UPDATE prong_outbox SET relayed_at = now() WHERE queue = 'things'"));
+	parts_start(&parts, 0, reconciler_main);
+	parts_start(&parts, 0, relay_main);
+	CU_ASSERT(comes_to(&parts, "things", JOB_STATE_READY, 1));
+	CU_ASSERT(parts_come_to_nothing(&parts, "SELECT count(*) - 1 FROM prong_outbox WHERE relayed_at IS NULL"));
+	CU_ASSERT_EQUAL(durable_count("SELECT count(*) FROM prong_outbox WHERE queue = 'of another version'"), 2);
+	parts_close(&parts);
+}
+
 TEST(reconciler, looks_at_its_start)
 {
 	struct parts parts;
