@@ -7,8 +7,6 @@
 
 #include <prong/prong.h>
 
-struct job_listing;
-
 /* ---- records ---- */
 
 struct admin_queue {
@@ -187,9 +185,6 @@ int admin_path_job(struct prong_ctx *ctx, const char **ret_queue, char id[PRONG_
 
 /* 404: no such job in the queue. */
 int admin_no_job(struct prong_ctx *ctx);
-
-/* What a listing says of a job, as it is shown. */
-void admin_describe(struct prong_ctx *ctx, const struct job_listing *listing, struct admin_job *ret_job);
 
 /* Logs what the signed-in account did. */
 void admin_log(struct prong_ctx *ctx, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -28,7 +28,7 @@ static const char *optional_text(const char *text)
 	return text && *text ? text : NULL;
 }
 
-void admin_describe(struct prong_ctx *ctx, const struct job_listing *listing, struct admin_job *ret_job)
+static void describe(struct prong_ctx *ctx, const struct job_listing *listing, struct admin_job *ret_job)
 {
 	struct admin_job job = {
 		.queue = listing->queue,
@@ -69,7 +69,7 @@ static int add_state(struct prong_ctx *ctx, struct list *list, const char *queue
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < count; i++)
-		admin_describe(ctx, &listings[i], &list->jobs[list->count++]);
+		describe(ctx, &listings[i], &list->jobs[list->count++]);
 	return 0;
 }
 
@@ -130,7 +130,7 @@ int admin_show_job(struct prong_ctx *ctx)
 		job = (struct admin_job){ .queue = queue, .state = "done" };
 		prong_uuid_parse(id, &job.id);
 	} else {
-		admin_describe(ctx, &detail.listing, &job);
+		describe(ctx, &detail.listing, &job);
 	}
 	job.report = read_record(ctx, &admin_job_report_schema, detail.report);
 	job.header.text = detail.header;
