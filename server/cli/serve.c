@@ -68,8 +68,8 @@ static int check_queues(struct invocation *invocation)
 
 	if (consumed_queues_check(settings, invocation->registry, &reason) < 0)
 		return command_error(invocation, STATUS_CONFIGURATION, "%s", reason);
-	others = settings->worker_processes > 0 ? consumed_queues_others(settings, invocation->registry) :
-						  duplicate("all");
+	others = settings->worker_processes > 0 ? consumed_queues_others(settings, invocation->registry)
+						: duplicate("all");
 	if (others)
 		log_info("queues that wait for workers elsewhere: %s", others);
 	return STATUS_OK;

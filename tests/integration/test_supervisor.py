@@ -191,6 +191,16 @@ class SupervisorTest(unittest.TestCase):
             socket.create_connection(("127.0.0.1", self.app.port), timeout=5)
         self.assertEqual(self.app.process.stop(), 0)
 
+    def test_consumes_the_queues_of_the_setting(self):
+        self.app.environment["JOB_QUEUES"] = "maul"
+        self.app.start("work", wait=False)
+        self.assertEqual(self.app.process.wait(), 78)
+        self.assertIn("JOB_QUEUES: there is no queue maul; the application has: mail", self.app.process.output())
+        self.app.environment.update(JOB_QUEUES="", JOB_PROCESSES="0")
+        self.app.start("work", wait=False)
+        self.wait_for_line(r"queues that wait for workers elsewhere: all")
+        self.assertEqual(self.app.process.stop(), 0)
+
 
 if __name__ == "__main__":
     unittest.main()
