@@ -5,7 +5,8 @@
  *     worker.c     the process: start, drain, leave
  *     tokens.c     waiting for something to do
  *     dispatch.c   after every change: which jobs start, which consumers exchange, how much each may fetch
- *     consumer.c   one exchange with a shard: verdicts and reports out; jobs, cancellations and lost leases in
+ *     consumer.c   what is taken of a shard: batches, verdicts, the owner's name
+ *     exchange.c   one round trip with a shard: verdicts and reports out; jobs, cancellations and lost leases in
  *     runner.c     one job, from its delivery to the end of its coroutine
  *     verdict.c    what its attempt came to
  *     burial.c     dead jobs that the engine found, and durable ones, are told to PostgreSQL
@@ -164,9 +165,6 @@ bool worker_is_calm(const struct worker *worker);
 void consumer_open(struct consumer *consumer, struct worker *worker, const struct job_shard *shard);
 void consumer_close(struct consumer *consumer);
 
-/* A coroutine's function: one exchange. The caller has found that there is something to exchange. */
-void consumer_exchange(void *consumer);
-
 /* A coroutine's function: good-bye to the shard; the consumer has nothing left. */
 void consumer_leave(void *consumer);
 
@@ -175,6 +173,9 @@ bool consumer_is_idle(const struct consumer *consumer);
 
 /* Has the shard looked into; worker_changed() is the caller's. */
 void consumer_poke(struct consumer *consumer);
+
+struct batch *batch_new(void); /* with one user */
+void consumer_add_batch(struct consumer *consumer, struct batch *batch);
 
 /* The first job that waits does so no longer: it starts, or goes. Its batch goes with the last one. */
 void consumer_advance(struct consumer *consumer);
@@ -188,6 +189,22 @@ void consumer_give(struct consumer *consumer, const struct pending_verdict *verd
 
 /* The verdict of an attempt. */
 struct pending_verdict consumer_verdict(const struct delivery *delivery, enum job_outcome outcome);
+
+/* All that was taken under the owner's name is others' now; `n_given` verdicts were refused. It takes the next name. */
+void consumer_lose(struct consumer *consumer, size_t n_given);
+
+/*
+ * Gives back what the shard holds for the owner though nobody here knows of it: it came in a reply that was lost. No
+ * exchange may be under way. Suspends; 0 or a negative errno.
+ */
+int consumer_audit(struct consumer *consumer, struct arena *arena);
+
+void verdicts_free(const struct pending_verdict *verdicts, size_t count); /* their texts */
+
+/* ---- exchange.c ---- */
+
+/* A coroutine's function: one exchange. The caller has found that there is something to exchange. */
+void consumer_exchange(void *consumer);
 
 /* ---- runner.c ---- */
 
