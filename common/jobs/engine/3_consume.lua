@@ -50,7 +50,8 @@ end
 
 -- ---- verdicts ----
 
--- Takes the job from its owner, where this attempt is still its own. Returns its record.
+-- Takes the job from its owner, where this attempt is still its own. Returns its record, and whether it was to be
+-- cancelled.
 local function give_up(k, id, attempt)
 	local held = call('HGET', k[TAKEN], id)
 	if not held or string.match(held, '^%d+') ~= attempt then
@@ -58,8 +59,8 @@ local function give_up(k, id, attempt)
 	end
 	call('HDEL', k[TAKEN], id)
 	call('HINCRBY', k[META], 'running', -1)
-	call('SREM', k[CANCELS], id)
-	return call('HGET', k[BODY], id) or nil
+	local ordered = call('SREM', k[CANCELS], id) == 1
+	return call('HGET', k[BODY], id) or nil, ordered
 end
 
 -- Plain jobs that are done, most of all verdicts: members of args by two, id and attempt. Returns how many were refused.
@@ -143,9 +144,12 @@ end
 -- args at i: id, attempt, outcome, delay, text, how long its result is kept. Returns 1 where it was refused.
 local function judge(k, now, args, i, limits, buried)
 	local id, attempt, outcome, delay, text = args[i], args[i + 1], args[i + 2], tonumber(args[i + 3]), args[i + 4]
-	local record = give_up(k, id, attempt)
+	local record, ordered = give_up(k, id, attempt)
 	if not record then
 		return 1
+	end
+	if ordered and outcome ~= 'done' then -- it ended before its worker heard of the order
+		outcome, text = 'cancelled', ''
 	end
 	local extras = extras_of(record)
 	if extras and extras.key then

@@ -411,6 +411,29 @@ TEST(job_rules, jobs_can_be_cancelled_wherever_they_are)
 	scene_play(cancels, NULL);
 }
 
+/* The attempt ended before its worker heard that it was to. */
+static void cancels_at_the_end(struct scene *scene)
+{
+	static const enum job_outcome outcomes[] = { JOB_RETRY, JOB_CRASHED, JOB_DEAD, JOB_RETURN, JOB_DONE };
+
+	for (size_t i = 0; i < ARRAY_SIZE(outcomes); i++) {
+		struct job_exchange_result result;
+		char id[PRONG_UUID_TEXT_SIZE];
+
+		prong_uuid_format(scene_add(scene, "1", none), id);
+		result = scene_fetch(scene, 1);
+		CU_ASSERT_FATAL(result.n_deliveries == 1);
+		CU_ASSERT_EQUAL(job_queue_cancel(scene->queue, "model", id), 0);
+		CU_ASSERT_EQUAL(scene_judge(scene, result.deliveries, outcomes[i], 0).refused, 0);
+		CU_ASSERT(scene_counts_are(scene, 0, 0, 0, 0));
+	}
+}
+
+TEST(job_rules, a_cancelled_job_is_not_retried)
+{
+	scene_play(cancels_at_the_end, NULL);
+}
+
 static void cancels_with_the_owner(struct scene *scene)
 {
 	struct job_reclaimed reclaimed;
