@@ -138,7 +138,8 @@ static int run_attempts(struct postgres *postgres, struct prong_ctx *ctx, const 
 
 	if (!attempt.query && query_is_session_control(sql))
 		return refuse_session_control(sql);
-	attempt.grouped = attempt.query && attempt.query->is_select && !(ctx && ctx->transaction);
+	/* A group has the time of one statement, and jobs that begin together often have slow ones. */
+	attempt.grouped = attempt.query && attempt.query->is_select && !(ctx && (ctx->transaction || ctx->delivery));
 	for (int tries = 0;; tries++) {
 		r = choose_connection(postgres, ctx, deadline, &attempt.connection);
 		if (r < 0)

@@ -1,4 +1,5 @@
 /* Statements: values in and out, errors, many at once. */
+#include "common/jobs/job_queue.h"
 #include "tests/unit/common/postgres_fixture.h"
 #include "tests/unit/test.h"
 
@@ -438,6 +439,41 @@ TEST(postgres, what_was_given_up_holds_up_nobody_in_its_group)
 	CU_ASSERT_EQUAL(reader, 5);
 	CU_ASSERT_EQUAL(sleeper, -ETIMEDOUT);
 	fixture_close(&fixture);
+}
+
+static int read_its_transaction(struct prong_ctx *ctx, void *argument)
+{
+	struct number *row;
+	int r;
+
+	ctx->delivery = argument;
+	r = prong_query_one(ctx, number, &row, "SELECT txid_current() AS n");
+	return r < 0 ? r : (int)row->n;
+}
+
+/* Whether the second of two like this shares its transaction with the first. */
+static bool share_a_group(struct delivery *delivery)
+{
+	struct fixture fixture;
+	int one, other;
+
+	fixture_open(&fixture, 1, 1, PRONG_SECONDS(30));
+	fixture_start(&fixture, read_its_transaction, delivery, &one); /* from now on it is prepared */
+	fixture_wait(&fixture);
+	fixture_start(&fixture, read_its_transaction, delivery, &one);
+	fixture_start(&fixture, read_its_transaction, delivery, &other);
+	fixture_wait(&fixture);
+	fixture_close(&fixture);
+	CU_ASSERT(one > 0 && other > 0);
+	return one == other;
+}
+
+TEST(postgres, groups_are_for_requests_and_not_for_jobs)
+{
+	struct delivery delivery = { .name = "report" };
+
+	CU_ASSERT(share_a_group(NULL));
+	CU_ASSERT(!share_a_group(&delivery));
 }
 
 static int large_values(struct prong_ctx *ctx, void *argument)
