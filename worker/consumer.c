@@ -174,13 +174,14 @@ int consumer_audit(struct consumer *consumer, struct arena *arena)
 	known = known_ids(consumer, arena, &n_known);
 	for (size_t i = 0; i < n_held; i++) {
 		const char *id = held[i].id;
-		struct pending_verdict verdict = { .verdict = held[i] };
 
-		if (bsearch(&id, known, n_known, sizeof(*known), compare_ids))
-			continue;
-		verdict.verdict.outcome = JOB_RETURN;
-		consumer_give(consumer, &verdict);
-		n_unknown++;
+		if (!bsearch(&id, known, n_known, sizeof(*known), compare_ids))
+			held[n_unknown++] = held[i];
+	}
+	/* Only now: what is known may lie among the verdicts, which move as they become more. */
+	for (size_t i = 0; i < n_unknown; i++) {
+		held[i].outcome = JOB_RETURN;
+		consumer_give(consumer, &(struct pending_verdict){ .verdict = held[i] });
 	}
 	if (n_unknown > 0)
 		log_warning("queue %s: %zu jobs came in a reply that was lost and go back",
