@@ -2,10 +2,24 @@
 
 #include <signal.h>
 
+#define LAST_STACK_SIZE 32768 /* the processor's registers take up to 11 KB of it */
+
 static const int crashes[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT };
 static struct sigaction before[ARRAY_SIZE(crashes)];
 static _Atomic uint64_t *watched;
 static _Thread_local uint64_t own_mark[2];
+static _Thread_local char last_stack[LAST_STACK_SIZE];
+
+/* One that a sanitizer has given it stays. */
+void crash_attend(void)
+{
+	const stack_t own = { .ss_sp = last_stack, .ss_size = sizeof(last_stack) };
+	stack_t present;
+
+	check(sigaltstack(NULL, &present) == 0);
+	if (present.ss_flags & SS_DISABLE)
+		check(sigaltstack(&own, NULL) == 0);
+}
 
 void crash_set_mark(prong_uuid mark)
 {
@@ -30,7 +44,7 @@ static void on_crash(int number, siginfo_t *info, void *context)
 
 void crash_watch(_Atomic uint64_t place[2])
 {
-	struct sigaction action = { .sa_sigaction = on_crash, .sa_flags = SA_SIGINFO };
+	struct sigaction action = { .sa_sigaction = on_crash, .sa_flags = SA_SIGINFO | SA_ONSTACK };
 	bool change = !place != !watched;
 
 	watched = place;

@@ -15,6 +15,9 @@
  */
 void crash_watch(_Atomic uint64_t place[2]);
 
+/* Called first by a thread, other than the loop's, that will have marks: gives it a stack for when its own is full. */
+void crash_attend(void);
+
 /* Of the calling thread, other than the loop's: for whom it works. Zero: nobody, as at first. */
 void crash_set_mark(prong_uuid mark);
 

@@ -97,6 +97,7 @@ static void *thread_main(void *argument)
 	struct thread_pool *pool = argument;
 	struct work *work;
 
+	crash_attend();
 	while ((work = take_work(pool))) {
 		crash_set_mark(work->mark);
 		work->result = work->function(work->argument);

@@ -29,6 +29,16 @@ static int abort_at_once(void *argument)
 	abort();
 }
 
+static volatile bool for_ever = true;
+
+static int overflow_the_stack(void *argument)
+{
+	volatile char room[4096];
+
+	room[0] = (char)(uintptr_t)argument;
+	return for_ever ? overflow_the_stack((void *)room) + room[0] : 0;
+}
+
 /* ---- in the process that crashes ---- */
 
 static struct thread_pool *pool;
@@ -93,6 +103,12 @@ TEST(crash, of_a_thread_says_whose_work_it_was)
 	CU_ASSERT_EQUAL(death_of(run_on_thread, write_nowhere), SIGSEGV);
 	CU_ASSERT(left_its_mark());
 	CU_ASSERT_EQUAL(death_of(run_on_thread, abort_at_once), SIGABRT);
+	CU_ASSERT(left_its_mark());
+}
+
+TEST(crash, of_a_thread_whose_stack_is_full_says_it_too)
+{
+	CU_ASSERT_EQUAL(death_of(run_on_thread, overflow_the_stack), SIGSEGV);
 	CU_ASSERT(left_its_mark());
 }
 
