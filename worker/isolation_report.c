@@ -2,6 +2,7 @@
 
 #include <event2/event.h>
 #include <fcntl.h>
+#include <sys/ioctl.h>
 
 #include <prong/job.h>
 
@@ -99,7 +100,7 @@ static int take_frames(struct isolation_report *report)
 	return r;
 }
 
-/* 1 when something came, 0 when nothing is there now, -EPIPE at the end, -EBADMSG when what came is no report. */
+/* How many bytes came, 0 when nothing is there now, -EPIPE at the end, -EBADMSG when what came is no report. */
 static int read_part(struct isolation_report *report)
 {
 	struct buffer *input = &report->input;
@@ -112,7 +113,7 @@ static int read_part(struct isolation_report *report)
 	if (n <= 0)
 		return -EPIPE;
 	input->size += (size_t)n;
-	return take_frames(report) < 0 ? -EBADMSG : 1;
+	return take_frames(report) < 0 ? -EBADMSG : (int)n;
 }
 
 static void on_readable(evutil_socket_t fd, short events, void *argument)
@@ -148,11 +149,13 @@ int isolation_report_open(struct isolation_report *report, struct prong_ctx *ctx
 	return ends[1];
 }
 
+/* No more than that: what the child has started may hold the pipe, too, and write without end. */
 void isolation_report_finish(struct isolation_report *report)
 {
-	int r = 1;
+	int left, r = 1;
 
-	while (!report->broken && r > 0)
+	check(ioctl(report->pipe, FIONREAD, &left) == 0);
+	for (; !report->broken && left > 0 && r > 0; left -= r)
 		r = read_part(report);
 	report->broken = report->broken || r == -EBADMSG;
 }
