@@ -69,26 +69,13 @@ static void add_number(struct buffer *line, double number)
 		buffer_add_double(line, number);
 }
 
-/* What a terminal would obey rather than show: C0 and C1 controls, line separators, changes of direction. */
-static bool is_control(const unsigned char *bytes, size_t length)
-{
-	if (length == 1)
-		return bytes[0] < 0x20 || bytes[0] == 0x7F;
-	if (length == 2)
-		return bytes[0] == 0xC2 && bytes[1] < 0xA0;
-	if (length != 3 || bytes[0] != 0xE2)
-		return false;
-	return (bytes[1] == 0x80 && bytes[2] >= 0xA8 && bytes[2] <= 0xAE) ||
-	       (bytes[1] == 0x81 && bytes[2] >= 0xA6 && bytes[2] <= 0xA9);
-}
-
 static void add_visible(struct buffer *line, const unsigned char *bytes, size_t length, bool quoted)
 {
 	if (length == 0) {
 		buffer_add_literal(line, "\uFFFD");
 	} else if (bytes[0] == '\n') {
 		buffer_add_literal(line, "\\n");
-	} else if (is_control(bytes, length)) {
+	} else if (utf8_is_control(bytes, length)) {
 		for (size_t i = 0; i < length; i++)
 			buffer_add_format(line, "\\x%02x", bytes[i]);
 	} else {

@@ -77,3 +77,15 @@ int64_t utf8_length(const char *text, size_t size)
 	}
 	return length;
 }
+
+bool utf8_is_control(const unsigned char *bytes, size_t length)
+{
+	if (length == 1)
+		return bytes[0] < 0x20 || bytes[0] == 0x7F;
+	if (length == 2)
+		return bytes[0] == 0xC2 && bytes[1] < 0xA0;
+	if (length != 3 || bytes[0] != 0xE2)
+		return false;
+	return (bytes[1] == 0x80 && bytes[2] >= 0xA8 && bytes[2] <= 0xAE) ||
+	       (bytes[1] == 0x81 && bytes[2] >= 0xA6 && bytes[2] <= 0xA9);
+}

@@ -2,6 +2,7 @@
 #ifndef UTF8_H
 #define UTF8_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,5 +17,9 @@ size_t utf8_plain(const char *text, size_t size);
 
 /* The length in code points, or -EILSEQ. */
 int64_t utf8_length(const char *text, size_t size);
+
+/* Whether a well-formed sequence is one that a terminal would obey rather than show: C0 and C1 controls, DEL, line
+ * separators, changes of direction. */
+bool utf8_is_control(const unsigned char *sequence, size_t length);
 
 #endif

@@ -112,6 +112,9 @@ void table_add_json(struct table *table, const char *json); /* well-formed JSON,
 /* Prints on standard output. Without rows people see `empty`. Returns STATUS_OK, or STATUS_FAILURE when it cannot. */
 int table_print(const struct table *table, bool json, const char *empty);
 
+/* Adds a text for people as one line that a terminal shows and does not obey: its controls become spaces. */
+void output_add_text(struct buffer *out, const char *text);
+
 /* Ends what a command printed on standard output: STATUS_OK, or STATUS_FAILURE when not all could be written. */
 int output_end(const struct invocation *invocation);
 

@@ -24,9 +24,12 @@ static void add_json(struct sheet *sheet, const char *name, const char *text)
 	if (!text && !sheet->json)
 		return;
 	add_name(sheet, name);
-	buffer_add_string(&sheet->out, text ? text : "null");
-	if (!sheet->json)
+	if (sheet->json) {
+		buffer_add_string(&sheet->out, text ? text : "null");
+	} else {
+		output_add_text(&sheet->out, text);
 		buffer_add_char(&sheet->out, '\n');
+	}
 }
 
 static void add_text(struct sheet *sheet, const char *name, const char *text)
@@ -40,8 +43,7 @@ static void add_text(struct sheet *sheet, const char *name, const char *text)
 		buffer_free(&quoted);
 	} else if (*text) {
 		add_name(sheet, name);
-		for (; *text; text++) /* control characters would move the terminal */
-			buffer_add_char(&sheet->out, (unsigned char)*text < ' ' || *text == 127 ? ' ' : *text);
+		output_add_text(&sheet->out, text);
 		buffer_add_char(&sheet->out, '\n');
 	}
 }

@@ -63,19 +63,32 @@ void table_add_json(struct table *table, const char *json)
 	add(table, CELL_JSON, json ? duplicate(json) : NULL);
 }
 
-/* As wide as it looks: code points, or bytes where the text is no UTF-8. */
-static size_t width(const char *text)
+void output_add_text(struct buffer *out, const char *text)
 {
-	int64_t length = utf8_length(text, strlen(text));
+	const unsigned char *next = (const unsigned char *)text;
 
-	return length < 0 ? strlen(text) : (size_t)length;
+	for (size_t left = strlen(text), length; left; left -= length, next += length) {
+		length = utf8_sequence(next, left);
+		if (!length)
+			buffer_add_literal(out, "\uFFFD");
+		else if (utf8_is_control(next, length))
+			buffer_add_char(out, ' ');
+		else
+			buffer_add(out, next, length);
+		length += !length;
+	}
 }
 
-/* A cell is one line, whatever its text: control characters would move the terminal. */
-static void write_text(struct buffer *out, const char *text)
+/* In code points, as it is shown. */
+static size_t width(const char *text)
 {
-	for (; *text; text++)
-		buffer_add_char(out, (unsigned char)*text < ' ' || *text == 127 ? ' ' : *text);
+	struct buffer shown = { 0 };
+	int64_t length;
+
+	output_add_text(&shown, text);
+	length = utf8_length(shown.data, shown.size);
+	buffer_free(&shown);
+	return (size_t)length;
 }
 
 static void write_row(const struct table *table, const size_t *widths, char *const *texts, struct buffer *out)
@@ -83,7 +96,7 @@ static void write_row(const struct table *table, const size_t *widths, char *con
 	for (size_t i = 0; i < table->n_columns; i++) {
 		const char *text = texts[i] ? texts[i] : "";
 
-		write_text(out, text);
+		output_add_text(out, text);
 		if (i + 1 < table->n_columns)
 			for (size_t n = width(text); n < widths[i] + 2; n++)
 				buffer_add_char(out, ' ');

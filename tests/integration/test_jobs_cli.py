@@ -229,6 +229,15 @@ class WithServices(JobsTest):
         self.assertEqual((lines["id"], lines["queue"], lines["state"], lines["durable"]), (id, "work", "ready", "false"))
         self.assertEqual(self.jobs("show", id, "--queue", "work").stdout, done.stdout)
 
+    def test_nothing_moves_the_terminal(self):
+        key = "a\x1b[2J\x9b2J\u202eb"
+        id = self.add("work", json.dumps({"text": "\x9b2J"}), "--key", key)
+        self.assertEqual(self.read("show", id)["key"], key)
+        for arguments in (("ls",), ("show", id)):
+            shown = self.jobs(*arguments).stdout
+            self.assertTrue(all(c == "\n" or c.isprintable() for c in shown), repr(shown))
+            self.assertIn("a [2J 2J b", shown)
+
     def test_show_what_is_not_there(self):
         self.assert_mistake(self.jobs("show", UNKNOWN_ID), 1, f"there is no job {UNKNOWN_ID}: it is done, or was")
         id = self.add("nothing")

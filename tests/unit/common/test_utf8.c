@@ -45,3 +45,16 @@ TEST(utf8, length_counts_code_points_wherever_they_lie)
 		}
 	}
 }
+
+TEST(utf8, knows_what_a_terminal_obeys)
+{
+	static const char *const controls[] = { "\n",	  "\x7F",   "\xC2\x80", "\xC2\x9F", "\u2028",
+						"\u202A", "\u202E", "\u2066",	"\u2069" };
+	static const char *const others[] = { " ",	"~",	  "\u00A0", "\u00C0",	 "\u2027",
+					      "\u202F", "\u2065", "\u206A", "\U0001F600" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(controls); i++)
+		CU_ASSERT(utf8_is_control((const unsigned char *)controls[i], strlen(controls[i])));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		CU_ASSERT(!utf8_is_control((const unsigned char *)others[i], strlen(others[i])));
+}

@@ -146,6 +146,19 @@ TEST(table, aligns_for_people)
 				     "é     12345678  no\n");
 }
 
+TEST(table, shows_nothing_that_a_terminal_obeys)
+{
+	_cleanup_(table_freep) struct table *table = table_new((const char *const[]){ "key", "error", NULL });
+	_cleanup_(freep) char *text = NULL;
+
+	table_add(table, "\033[2J\xC2\x9B"
+			 "2J\u202Eé\xFF\x9B"); /* C0, C1, a change of direction, no UTF-8 */
+	table_add_json(table, "{\"code\":\"\xC2\x9Bx\"}");
+	text = printed(table, false);
+	CU_ASSERT_STRING_EQUAL(text, "KEY          ERROR\n"
+				     " [2J 2J é\uFFFD\uFFFD  {\"code\":\" x\"}\n");
+}
+
 TEST(table, writes_json)
 {
 	_cleanup_(table_freep) struct table *table = example();
