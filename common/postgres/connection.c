@@ -142,6 +142,14 @@ static struct statement *statement_to_read(struct postgres_connection *connectio
 	return connection->reading;
 }
 
+static void connection_lost(struct postgres_connection *connection)
+{
+	_cleanup_(freep) char *reason = duplicate(PQerrorMessage(connection->pg));
+
+	reason[strcspn(reason, "\n")] = '\0';
+	connection_close(connection, reason);
+}
+
 /* Takes one result of the statement that is being read. */
 static void take_result(struct postgres_connection *connection, PGresult *result, int64_t now)
 {
@@ -171,8 +179,11 @@ static void take_result(struct postgres_connection *connection, PGresult *result
 		else
 			finish_head(connection, now);
 	} else if (++statement->part > statement->parts) {
-		/* NULL separates the answers of the commands before a Sync. */
-		connection_close(connection, "the server's answers came out of step");
+		/* NULL separates the answers of the commands before a Sync. A lost connection has no end of them. */
+		if (PQstatus(connection->pg) == CONNECTION_BAD)
+			connection_lost(connection);
+		else
+			connection_close(connection, "the server's answers came out of step");
 	}
 }
 
@@ -182,14 +193,6 @@ static void connection_drain(struct postgres_connection *connection)
 
 	while (connection->pg && connection->reading && !PQisBusy(connection->pg))
 		take_result(connection, PQgetResult(connection->pg), now);
-}
-
-static void connection_lost(struct postgres_connection *connection)
-{
-	_cleanup_(freep) char *reason = duplicate(PQerrorMessage(connection->pg));
-
-	reason[strcspn(reason, "\n")] = '\0';
-	connection_close(connection, reason);
 }
 
 /* Of a channel that a pooler's other client listened to on this server connection. */

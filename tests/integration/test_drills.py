@@ -148,6 +148,7 @@ class Drills(unittest.TestCase):
         self.acknowledge_some(ledger, 50)
         wait_for(lambda: self.app.get("/health/ready").status == 200, "ready again")
         self.settle(ledger)
+        self.assertNotIn("out of step", self.app.process.output())  # but lost
 
     def test_the_master_is_killed(self):
         # By name: one of a moment ago still has its master's.
