@@ -5,7 +5,6 @@
 
 #define DEFAULT_QUEUE "default"
 #define DEFAULT_MAX_ATTEMPTS 20
-#define DEFAULT_MAX_CRASHES 3
 #define DEFAULT_MAX_DEAD 10000
 #define DEFAULT_MAX_RESULTS 10000
 #define DEFAULT_DEAD_AGE PRONG_DAYS(30)
@@ -591,11 +590,6 @@ const char *job_queue_name(const struct prong_job *job)
 int job_max_attempts(const struct prong_job *job)
 {
 	return job->max_attempts ? job->max_attempts : DEFAULT_MAX_ATTEMPTS;
-}
-
-int job_max_crashes(const struct prong_job *job)
-{
-	return job->max_crashes ? job->max_crashes : DEFAULT_MAX_CRASHES;
 }
 
 prong_duration job_timeout(const struct prong_job *job)

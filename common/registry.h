@@ -44,9 +44,8 @@ const struct prong_queue *registry_queue(const struct registry *registry, const 
 const struct schedule *registry_schedule(const struct registry *registry, const char *name);
 bool registry_isolates(const struct registry *registry); /* whether a job runs in a process of its own */
 size_t registry_shards(const struct registry *registry); /* of all queues */
-const char *job_queue_name(const struct prong_job *job); /* with the default applied, as the next three */
+const char *job_queue_name(const struct prong_job *job); /* with the default applied, as the next two */
 int job_max_attempts(const struct prong_job *job);
-int job_max_crashes(const struct prong_job *job);
 prong_duration job_timeout(const struct prong_job *job);
 
 #endif

@@ -278,7 +278,8 @@ static void settle(void *argument)
 	}
 }
 
-void redis_cluster_doubt(struct redis *redis)
+/* Asks for the map once this turn ends, and wakes those who wait for a change. */
+static void doubt_map(struct redis *redis)
 {
 	redis->stale = true;
 	loop_defer(redis->loop, &redis->settle);
@@ -339,7 +340,7 @@ bool redis_cluster_redirects(struct redis *redis, struct redis_route *route, con
 	}
 	place = route->slot >= 0 ? &slots_of(redis)[route->slot] : NULL;
 	if (later || !node || (moved && *place != node))
-		redis_cluster_doubt(redis);
+		doubt_map(redis);
 	if (moved && node)
 		*place = node;
 	route->pinned = route->asking = ask && node;

@@ -58,9 +58,6 @@ void redis_route_end(struct redis_route *route); /* for _cleanup_ */
 struct redis_node *redis_cluster_node(struct redis *redis, int slot);
 struct redis_connection *redis_node_connection(struct redis *redis, struct redis_node *node);
 
-/* The map is in doubt: asks for it once this turn ends, and wakes those who wait for a change. */
-void redis_cluster_doubt(struct redis *redis);
-
 /*
  * What an error reply says of where the command belongs: true when it was not executed and is to be sent again, along
  * the route that was changed, after `ret_pause`. Other errors are false.
