@@ -9,7 +9,8 @@
 #define MAX_FILE (256 * 1024)
 #define MAX_NAME 64
 #define HEADER_SIZE 44
-#define LAST_YEAR 2500 /* until which the rule of the footer is written out */
+#define FIRST_YEAR 1900 /* from and until which the rule of the footer is written out */
+#define LAST_YEAR 2500
 #define HOUR 3600
 #define DAY (24 * HOUR)
 #define MAX_OFFSET (26 * HOUR) /* more than any zone ever had; RFC 8536 says −25 to 26 hours */
@@ -143,11 +144,11 @@ static int64_t rule_time(const struct rule *rule, int64_t year, int64_t offset)
 
 static void add_years(struct zone *zone, int64_t standard, int64_t summer, const struct rule rules[2])
 {
-	int64_t year = 1970, month, day;
+	int64_t year = FIRST_YEAR, month, day;
 
 	if (zone->n_changes)
 		calendar_date(zone->changes[zone->n_changes - 1].at / DAY, &year, &month, &day);
-	for (; year <= LAST_YEAR; year++) {
+	for (year = year < FIRST_YEAR ? FIRST_YEAR : year; year <= LAST_YEAR; year++) {
 		int64_t begin = rule_time(&rules[0], year, standard), end = rule_time(&rules[1], year, summer);
 
 		if (begin > end)

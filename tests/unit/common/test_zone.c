@@ -189,6 +189,20 @@ TEST(zone, reads_every_form_of_footer)
 	allow_footer("AAA3BBB,M3.4.4/-50,M10.4.4/50", 2400, 7, 1, -7200);
 }
 
+/* Some compilers of zones begin each with a change at the big bang. */
+TEST(zone, may_change_before_all_calendars)
+{
+	struct zone *zone = NULL;
+	char file[512];
+	size_t size = make_file(file, "CET-1CEST,M3.5.0,M10.5.0/3");
+
+	memcpy(file + 88, "\xF8\0\0\0\0\0\0", 8); /* the time of the one change */
+	CU_ASSERT_EQUAL_FATAL(zone_parse(file, size, &zone), 0);
+	CU_ASSERT_EQUAL(zone_span_at(zone, calendar_days(2026, 1, 1) * 86400).offset, 3600);
+	CU_ASSERT_EQUAL(zone_span_at(zone, calendar_days(2026, 7, 1) * 86400).offset, 7200);
+	zone_free(zone);
+}
+
 TEST(zone, refuses_a_wrong_footer)
 {
 	static const char *const wrong[] = {
