@@ -242,8 +242,10 @@ void consumer_exchange(void *argument)
 
 	consumer->under_way++;
 	worker->n_helpers++;
-	if (audit_is_due(consumer))
+	if (audit_is_due(consumer)) {
+		consumer->unsure = true; /* nobody exchanges beside it: what is on its way would look lost */
 		r = consumer_audit(consumer, &batch->arena);
+	}
 	if (r == 0)
 		r = exchange(consumer, batch, &parcel, &result);
 	settle(consumer, r);
