@@ -32,8 +32,8 @@
  *
  * A live id has a body and is in exactly one of ready, ranked, keyed, delayed, dead and the taken:… To acknowledge is
  * to remove the field of this attempt from one's own taken:…: a stale worker's removal finds nothing, and its result is
- * refused. A waiting job that was cancelled or expired leaves its id behind in ready or keyed, without a body, until it
- * is come upon: a ghost.
+ * refused. A waiting job that was cancelled or expired leaves its id behind in ready or keyed, with "-" for a body,
+ * until it is come upon: a ghost.
  *
  * An owner is one consumer of one process: its incarnation and a number. Its lease is renewed by its every exchange.
  * One whose lease has ended may be reclaimed by anybody; from then on its name is void, and it goes on under another.
@@ -104,7 +104,7 @@ struct job_shard *job_queue_shards(const struct job_queue *queue, const char *na
 /* The shard of a job: of its id, which has the shard's number in its last six bits. */
 struct job_shard *job_shard_of_id(const struct job_queue *queue, const char *queue_name, const char *id);
 
-/* A new id in the shard that its options choose: by unique key, by key, or at random. */
+/* A new id in the shard that its options choose: by key, by unique key, or at random. */
 prong_uuid job_id_make(const struct job_queue *queue, const struct prong_job *job,
 		       const struct prong_enqueue_options *options);
 
@@ -157,7 +157,7 @@ struct job_relayed {
 };
 int job_queue_relay(struct job_queue *queue, const char *name, const struct job_relayed *jobs, size_t count);
 
-/* Which of the ids of a queue Redis does not have (any more). */
+/* Which of the ids of a queue Redis does not have (any more), not even as ghosts. */
 int job_queue_missing(struct job_queue *queue, const char *name, const char *const ids[], size_t count,
 		      bool ret_missing[]);
 
@@ -222,7 +222,7 @@ struct job_exchange {
 	size_t n_verdicts;
 	const struct job_report *reports; /* at most JOB_BATCH */
 	size_t n_reports;
-	size_t fetch;	      /* at most that many, at most JOB_BATCH; 0: none */
+	size_t fetch;	      /* at most that many, at most JOB_BATCH, and few where they are large; 0: none */
 	prong_duration lease; /* 0: JOB_LEASE */
 };
 

@@ -102,7 +102,7 @@ static uint32_t hash_text(const char *text)
 prong_uuid job_id_make(const struct job_queue *queue, const struct prong_job *job,
 		       const struct prong_enqueue_options *options)
 {
-	const char *text = options->unique ? options->unique : options->key;
+	const char *text = options->key ? options->key : options->unique;
 	prong_uuid id = prong_uuid_make();
 	size_t count, shard;
 

@@ -81,7 +81,8 @@ struct prong_queue {
 	int key_concurrency; /* jobs at once of one key; 0: no limit */
 	struct prong_rate key_rate;
 	int shards;	   /* 1 … 64 parts, for more than one core of a Redis Cluster; 0: 1. Each has its share of
-			      concurrency, rate and max_bytes. Fixed while the queue holds jobs */
+			      concurrency, rate and max_bytes, and the keys that fall to it; of jobs with both, a unique
+			      key then holds among those of the same key. Fixed while the queue holds jobs */
 	int64_t max_bytes; /* of records waiting or running; beyond, enqueues fail with -ENOSPC. 0: no limit */
 	int max_dead;	   /* dead jobs kept, the latest; 0: 10000 */
 	prong_duration dead_age; /* how long they are kept; 0: 30 days */

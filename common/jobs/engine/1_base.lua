@@ -11,8 +11,18 @@ local ID_SIZE = 36
 local RECENT_FOR = 15000000 -- µs: far longer than a producer repeats a call
 local RANK_STEP = 2 ^ 42 -- sequences of one priority
 local MIDDLE = 2 ^ 41 -- sequences grow from here, those of jobs that go back to the front fall
+local GHOST = '-' -- instead of a record, while a place still has the id of a job that is gone
 
 local call -- redis.call, which is there only while a function runs
+
+local function read_record(k, id)
+	local record = call('HGET', k[BODY], id)
+	return record ~= GHOST and record or nil
+end
+
+local function is_live(k, id)
+	return read_record(k, id) ~= nil
+end
 
 local function time_now()
 	local clock = call('TIME')
@@ -30,11 +40,34 @@ local function decode_header(record)
 	return ok and type(header) == 'table' and header or nil
 end
 
--- What concerns the scripts; nil for most jobs, which are plain.
+local function is_text(value)
+	return type(value) == 'string' and value ~= '' and not string.find(value, '%z')
+end
+
+local function is_duration(value)
+	return type(value) == 'number' and value > 0 and value < 2 ^ 50
+end
+
+local function is_priority(value)
+	return type(value) == 'number' and value >= -100 and value <= 100
+end
+
+local EXTRAS = { key = is_text, unique = is_text, priority = is_priority, expires = is_duration,
+	throttle = is_duration, debounce = is_duration }
+
+-- What concerns the scripts; nil for most jobs, which are plain. What Prong would not have written is left out: a script
+-- that fails in its middle leaves half of its work behind.
 local function extras_of(record)
-	if string.find(record, '^%d+ x') then
-		return decode_header(record)
+	local header = string.find(record, '^%d+ x') and decode_header(record)
+	if not header then
+		return nil
 	end
+	for name, is_fit in pairs(EXTRAS) do
+		if header[name] ~= nil and not is_fit(header[name]) then
+			header[name] = nil
+		end
+	end
+	return header
 end
 
 local function read_state(k, id)
@@ -139,7 +172,7 @@ end
 
 local function unique_holder(k, now, key)
 	local id, till = read_unique(k, key)
-	if not id or (tonumber(till) <= now and call('HEXISTS', k[BODY], id) == 0) then
+	if not id or (tonumber(till) <= now and not is_live(k, id)) then
 		return nil
 	end
 	return id
@@ -169,7 +202,7 @@ end
 -- Its window is over.
 local function unique_end(k, key)
 	local id, _, started = read_unique(k, key)
-	if id and started == '0' and call('HEXISTS', k[BODY], id) == 1 then
+	if id and started == '0' and is_live(k, id) then
 		call('HSET', k[UNIQUE], key, id .. ' 0 0')
 	else
 		call('HDEL', k[UNIQUE], key)
@@ -214,9 +247,20 @@ local function bury(k, now, id, extras, attempts, crashes, message, max_dead)
 	end
 end
 
--- Takes a waiting job out of its place. Lists and keys keep the id: finding it there could take long.
-local function displace(k, id)
-	if call('ZREM', k[DELAYED], id) == 0 and call('ZREM', k[RANKED], id) == 0 then
+-- A waiting job is gone. Lists and keys keep its id, a ghost: finding it there could take long. Until it is come upon
+-- the id is not free: a second place for it would have a job run twice.
+local function remove_waiting(k, now, id, record)
+	local placed = call('ZREM', k[DELAYED], id) == 0 and call('ZREM', k[RANKED], id) == 0
+	forget(k, now, id, record, extras_of(record))
+	if placed then
+		call('HSET', k[BODY], id, GHOST)
 		call('HINCRBY', k[META], 'ghosts', 1)
+	end
+end
+
+local function lay_ghosts(k, ids)
+	if #ids > 0 then
+		call('HDEL', k[BODY], unpack(ids))
+		call('HINCRBY', k[META], 'ghosts', -#ids)
 	end
 end

@@ -12,19 +12,19 @@ end
 -- The last payload wins, and starts the wait anew; the header stays, by which it lies where it does. Its key is released
 -- when it starts, so it waits.
 local function debounce(k, now, id, extras, record)
-	local before = call('HGET', k[BODY], id)
-	local after = string.match(before, '^[^\n]*\n[^\n]*\n') .. string.match(record, '^[^\n]*\n[^\n]*\n(.*)$')
+	local before = read_record(k, id)
+	local after = (string.match(before, '^[^\n]*\n[^\n]*\n') or '')
+		.. (string.match(record, '^[^\n]*\n[^\n]*\n(.*)$') or '')
 	call('HSET', k[BODY], id, after)
 	call('HINCRBY', k[META], 'bytes', #after - #before)
 	call('ZADD', k[DELAYED], 'XX', now + extras.debounce, id)
 end
 
 -- Adds a job with extras. Returns the id that holds its unique key where it is another's.
-local function add_with_extras(k, now, id, due, record)
-	local extras = extras_of(record)
+local function add_with_extras(k, now, id, due, record, extras)
 	if extras.unique then
 		local holder = unique_holder(k, now, extras.unique)
-		if holder and holder ~= id and extras.debounce and call('HEXISTS', k[BODY], holder) == 1 then
+		if holder and holder ~= id and extras.debounce and is_live(k, holder) then
 			debounce(k, now, holder, extras, record)
 		end
 		if holder then
@@ -90,8 +90,9 @@ local function enqueue(k, args)
 	for i = 4, #args, 3 do
 		local id, due, record = args[i], due_time(now, args[i + 1]), args[i + 2]
 		local known = only_new and call('HEXISTS', k[BODY], id) == 1
-		if not known and string.find(record, '^%d+ x') then
-			local holder = add_with_extras(k, now, id, due, record)
+		local extras = not known and extras_of(record)
+		if extras then
+			local holder = add_with_extras(k, now, id, due, record, extras)
 			if holder then
 				existing[#existing + 1] = (i - 4) / 3
 				existing[#existing + 1] = holder
@@ -126,7 +127,7 @@ local function enqueue(k, args)
 	return existing
 end
 
--- args: ids. Returns for each whether it has a body.
+-- args: ids. Returns for each whether it is taken: an enqueue would leave it as it is.
 local function exist(k, args)
 	local found = {}
 	for i, id in ipairs(args) do

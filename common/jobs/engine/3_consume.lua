@@ -21,12 +21,11 @@ local function promote(k, now)
 end
 
 local function expire(k, now, id)
-	local record = call('HGET', k[BODY], id)
+	local record = read_record(k, id)
 	if not record then
 		return 0
 	end
-	displace(k, id)
-	forget(k, now, id, record, extras_of(record))
+	remove_waiting(k, now, id, record)
 	return 1
 end
 
@@ -116,7 +115,7 @@ local function fail(k, now, id, record, extras, attempt, crashes, message, delay
 	if poisoned then
 		local ok, last = pcall(cjson.decode, message)
 		message = cjson.encode({ code = code, message = 'Its process died ' .. crashes
-			.. ' times while running it; last: ' .. tostring(ok and last.message or message) })
+			.. ' times while running it; last: ' .. tostring(ok and type(last) == 'table' and last.message or message) })
 	end
 	bury(k, now, id, extras, attempt, crashes, message, limits.max_dead)
 	for _, value in ipairs({ id, tostring(header.name or ''), code, header.durable and '1' or '0' }) do
@@ -179,14 +178,20 @@ end
 
 -- ---- taking ----
 
+-- A reply is not to grow beyond what a network carries in good time: no more are taken once there are so many bytes.
+local FETCH_BYTES, PIECE = 8 * 1024 * 1024, 32
+
 -- GCRA: whether a start is allowed now, else from when on; and the arrival time after it.
 local function rate_allows(now, arrival, count, per)
 	local step = per / count
-	local from = math.max(arrival, now) - (per - step)
+	if arrival < now or arrival > now + 2 * per then -- never so far ahead, unless the clock went back
+		arrival = now
+	end
+	local from = arrival - (per - step)
 	if from > now then
 		return false, from
 	end
-	return true, math.max(arrival, now) + step
+	return true, arrival + step
 end
 
 -- Starts of the queue that its rate allows at once, at most n; from when on, where none; the arrival time after all.
@@ -206,10 +211,22 @@ local function rate_room(now, arrival, n, limits)
 	return allowed, 0, arrival
 end
 
--- One job of each key in turn. Adds ids and records to `batch`.
+-- What was taken together: ids and records by two.
+local function add_to_batch(batch, id, record)
+	batch[#batch + 1] = id
+	batch[#batch + 1] = record
+	batch.bytes = batch.bytes + #record
+end
+
+-- How many more may be taken, of n.
+local function room_of(batch, n)
+	return batch.bytes < FETCH_BYTES and n - #batch / 2 or 0
+end
+
+-- One job of each key in turn, until the batch has n.
 local function take_keyed(k, now, n, limits, batch)
 	local tries = n + BATCH -- ghosts and parked keys take a try each
-	while n > 0 and tries > 0 do
+	while room_of(batch, n) > 0 and tries > 0 do
 		local key = call('LPOP', k[TURNS])
 		if not key then
 			return
@@ -232,16 +249,14 @@ local function take_keyed(k, now, n, limits, batch)
 		end
 		if member then
 			local id = string.sub(member, -ID_SIZE)
-			local record = call('HGET', k[BODY], id)
+			local record = read_record(k, id)
 			call('ZREM', k[KEYED], member)
 			if record then
-				batch[#batch + 1] = id
-				batch[#batch + 1] = record
+				add_to_batch(batch, id, record)
 				running = running + 1
 				arrival = time or arrival
-				n = n - 1
 			else
-				call('HINCRBY', k[META], 'ghosts', -1)
+				lay_ghosts(k, { id })
 			end
 			if waiting > 0 then
 				call('RPUSH', k[TURNS], key)
@@ -252,53 +267,59 @@ local function take_keyed(k, now, n, limits, batch)
 end
 
 local function add_records(k, ids, batch)
-	local ghosts = 0
-	if #ids == 0 then
-		return
-	end
+	local ghosts = {}
 	for i, record in ipairs(call('HMGET', k[BODY], unpack(ids))) do
-		if record then
-			batch[#batch + 1] = ids[i]
-			batch[#batch + 1] = record
+		if record and record ~= GHOST then
+			add_to_batch(batch, ids[i], record)
 		else
-			ghosts = ghosts + 1
+			ghosts[#ghosts + 1] = ids[i]
 		end
 	end
-	if ghosts > 0 then
-		call('HINCRBY', k[META], 'ghosts', -ghosts)
-	end
+	lay_ghosts(k, ghosts)
 end
 
+-- Some at a time, as their sizes are not known before, until the batch has n, or too many ghosts were come upon.
 local function take_plain(k, n, batch)
-	add_records(k, n > 0 and call('LPOP', k[READY], n) or {}, batch)
+	local tries, piece = n + BATCH, PIECE
+	while tries > 0 do
+		local count = math.min(room_of(batch, n), piece)
+		local ids = count > 0 and call('LPOP', k[READY], count)
+		if not ids then
+			return
+		end
+		tries, piece = tries - #ids, 2 * piece
+		add_records(k, ids, batch)
+	end
 end
 
 local function take_ranked(k, n, first, last, batch)
-	local ids = n > 0 and call('ZRANGE', k[RANKED], first, last, 'BYSCORE', 'LIMIT', 0, n) or {}
-	if #ids > 0 then
+	while true do
+		local count = math.min(room_of(batch, n), PIECE)
+		local ids = count > 0 and call('ZRANGE', k[RANKED], first, last, 'BYSCORE', 'LIMIT', 0, count) or {}
+		if #ids == 0 then
+			return
+		end
 		call('ZREM', k[RANKED], unpack(ids))
+		add_records(k, ids, batch)
 	end
-	add_records(k, ids, batch)
 end
 
 -- Higher priorities, then jobs with and without a key by halves where both wait, then lower priorities.
 local function collect(k, now, n, limits, batch)
-	local function room()
-		return n - #batch / 2
-	end
 	local ranked = call('EXISTS', k[RANKED]) == 1
 	if ranked then
-		take_ranked(k, room(), '-inf', '(0', batch)
+		take_ranked(k, n, '-inf', '(0', batch)
 	end
 	if call('EXISTS', k[TURNS]) == 1 then
-		take_keyed(k, now, math.ceil(room() / 2), limits, batch)
-		take_plain(k, room(), batch)
-		take_keyed(k, now, room(), limits, batch)
+		local taken = #batch / 2
+		take_keyed(k, now, taken + math.ceil((n - taken) / 2), limits, batch)
+		take_plain(k, n, batch)
+		take_keyed(k, now, n, limits, batch)
 	else
-		take_plain(k, room(), batch)
+		take_plain(k, n, batch)
 	end
 	if ranked then
-		take_ranked(k, room(), 0, '+inf', batch)
+		take_ranked(k, n, 0, '+inf', batch)
 	end
 end
 
@@ -323,7 +344,7 @@ end
 
 -- Leases up to n jobs to the owner: adds by three id, attempt, record. Returns how many expired instead.
 local function take(k, now, n, limits, result)
-	local batch, taken, expired, bytes = {}, {}, 0, 0
+	local batch, taken, expired = { bytes = 0 }, {}, 0
 	collect(k, now, n, limits, batch)
 	if #batch == 0 then
 		return 0

@@ -4,14 +4,14 @@
 local function next_waiting(k)
 	local id = call('ZRANGE', k[RANKED], 0, 0)[1]
 	for i = 0, 9 do -- past some ghosts
-		local record = id and call('HGET', k[BODY], id)
+		local record = id and read_record(k, id)
 		if record then
 			return record
 		end
 		id = call('LINDEX', k[READY], i)
 	end
 	local keyed = call('ZRANGE', k[KEYED], 0, 0)[1]
-	return keyed and call('HGET', k[BODY], string.sub(keyed, -ID_SIZE)) or nil
+	return keyed and read_record(k, string.sub(keyed, -ID_SIZE))
 end
 
 -- Returns ready, delayed, running, dead, bytes, µs since the enqueue of the next job, paused, keys, consumers, results.
@@ -28,7 +28,7 @@ end
 
 -- Adds by seven: id, attempts, crashes, time of the state, time and header of the record, last error, owner.
 local function add_listing(k, result, id, attempts, at, owner)
-	local record = call('HGET', k[BODY], id)
+	local record = read_record(k, id)
 	if not record then
 		return
 	end
@@ -104,7 +104,7 @@ end
 -- result is left), payload, report, result. An error where the owners have changed.
 local function show(k, args)
 	local id, result = args[1], {}
-	local record = call('HGET', k[BODY], id)
+	local record = read_record(k, id)
 	local kept = call('HMGET', k[KEPT], 'p:' .. id, 'r:' .. id)
 	if not record then
 		return kept[2] and { id, '0', '0', '0', '0\n{}', '', '', '', '', '', kept[2] } or {}
@@ -142,7 +142,7 @@ end
 -- args: id. Returns 1; 0 where there is no such job; -1 where the owners have changed.
 local function cancel(k, args)
 	local now, id = time_now(), args[1]
-	local record = call('HGET', k[BODY], id)
+	local record = read_record(k, id)
 	if not record then
 		return 0
 	end
@@ -155,22 +155,51 @@ local function cancel(k, args)
 	elseif call('ZSCORE', k[DEAD], id) then
 		forget_dead(k, now, { id })
 	else
-		displace(k, id)
-		forget(k, now, id, record, extras_of(record))
+		remove_waiting(k, now, id, record)
 	end
 	return 1
 end
 
-local function key_waits_less(k, now, key)
+local function key_waits_less(k, now, key, count)
 	local waiting, running, arrival, parked = read_key(k, key)
-	if waiting <= 1 then
-		call('LREM', k[TURNS], 1, key)
+	if waiting <= count then
 		parked = PARKED_NOT
 	end
-	write_key(k, now, key, math.max(waiting - 1, 0), running, arrival, parked)
+	write_key(k, now, key, math.max(waiting - count, 0), running, arrival, parked)
 end
 
-local function pop_some(k, state)
+-- Takes waiting jobs of keys out of their places: of those in turn first, which is quicker than finding a key there.
+local function pop_keyed(k, now, ids)
+	local turns = 0
+	while #ids < BATCH and turns < BATCH do
+		local key = call('LPOP', k[TURNS])
+		if not key then
+			break
+		end
+		local members = call('ZRANGE', k[KEYED], '[' .. key .. '\0', '(' .. key .. '\1', 'BYLEX', 'LIMIT', 0,
+			BATCH - #ids)
+		for _, member in ipairs(members) do
+			call('ZREM', k[KEYED], member)
+			ids[#ids + 1] = string.sub(member, -ID_SIZE)
+		end
+		key_waits_less(k, now, key, #members > 0 and #members or math.huge)
+		if read_key(k, key) > 0 then
+			call('LPUSH', k[TURNS], key)
+		end
+		turns = turns + 1
+	end
+	if call('EXISTS', k[TURNS]) == 1 then
+		return
+	end
+	for i, text in ipairs(call('ZPOPMIN', k[KEYED], BATCH)) do
+		if i % 2 == 1 then
+			key_waits_less(k, now, string.match(text, '^(.-)%z') or '', 1)
+			ids[#ids + 1] = string.sub(text, -ID_SIZE)
+		end
+	end
+end
+
+local function pop_some(k, now, state)
 	if state == 'delayed' or state == 'dead' then
 		local ids = {}
 		for i, text in ipairs(call('ZPOPMIN', k[state == 'dead' and DEAD or DELAYED], BATCH)) do
@@ -182,12 +211,7 @@ local function pop_some(k, state)
 	for i, text in ipairs(call('ZPOPMIN', k[RANKED], BATCH)) do
 		ids[#ids + 1] = i % 2 == 1 and text or nil
 	end
-	for i, text in ipairs(call('ZPOPMIN', k[KEYED], BATCH)) do
-		if i % 2 == 1 then
-			key_waits_less(k, time_now(), string.match(text, '^(.-)%z'))
-			ids[#ids + 1] = string.sub(text, -ID_SIZE)
-		end
-	end
+	pop_keyed(k, now, ids)
 	return ids
 end
 
@@ -195,9 +219,9 @@ end
 -- the durable ones.
 local function drain(k, args)
 	local now, removed, durable = time_now(), 0, {}
-	local ids = pop_some(k, args[1])
+	local ids = pop_some(k, now, args[1])
 	for _, id in ipairs(ids) do
-		local record = call('HGET', k[BODY], id)
+		local record = read_record(k, id)
 		if record then
 			if string.find(string.match(record, '^[^\n]*\n([^\n]*)') or '', '"durable":true', 1, true) then
 				durable[#durable + 1] = id
@@ -205,7 +229,7 @@ local function drain(k, args)
 			forget(k, now, id, record, extras_of(record))
 			removed = removed + 1
 		else
-			call('HINCRBY', k[META], 'ghosts', -1)
+			lay_ghosts(k, { id })
 		end
 	end
 	return { removed, #ids, durable }

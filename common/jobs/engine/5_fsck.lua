@@ -19,15 +19,22 @@ local function fsck(k, args)
 		end
 	end
 
+	local laid = {} -- ids that ghosts should have
 	for _, id in ipairs(call('HKEYS', k[BODY])) do
-		places[id] = ''
-		bytes = bytes + call('HSTRLEN', k[BODY], id)
+		local size = call('HSTRLEN', k[BODY], id)
+		if size == #GHOST and not is_live(k, id) then
+			laid[id] = true
+		else
+			places[id] = ''
+			bytes = bytes + size
+		end
 	end
 	-- Where an id is; `ghostly` places may hold ids without a body. `remove` takes a surplus one out.
 	local function visit(id, where, ghostly, remove)
 		local place_of = places[id]
 		if place_of == nil and ghostly then
 			ghosts = ghosts + 1
+			laid[id] = nil
 		elseif place_of == nil then
 			find('%s is in %s, but has no body', id, where)
 			if repair then
@@ -76,6 +83,12 @@ local function fsck(k, args)
 		visit(id, 'ready', true, function() call('LREM', k[READY], 1, id) end)
 	end
 
+	for id in pairs(laid) do
+		find('%s is gone, and its ghost too', id)
+		if repair then
+			call('HDEL', k[BODY], id)
+		end
+	end
 	for id, where in pairs(places) do
 		if where == '' then
 			find('%s has a body, but is nowhere', id)
