@@ -261,7 +261,7 @@ static struct postgres_connection *free_owned(struct pool *pool)
 }
 
 /* Suspends until a connection is handed over. */
-static int wait_for_owned(struct pool *pool, struct postgres_connection **ret_connection)
+static int wait_for_owned(struct pool *pool, bool patient, struct postgres_connection **ret_connection)
 {
 	int64_t now = monotonic_us(), give_up = now + WAIT_FOR_CONNECTION;
 	int64_t patience = now + pool->postgres->statement_timeout;
@@ -278,19 +278,19 @@ static int wait_for_owned(struct pool *pool, struct postgres_connection **ret_co
 		}
 		r = wait_result(r, INT64_MAX);
 		/* If the server is there, only others are in front. */
-		if (r != -EHOSTDOWN || give_up >= patience || count_state(pool, CONNECTION_READY) == 0)
+		if (r != -EHOSTDOWN || (give_up >= patience && !patient) || count_state(pool, CONNECTION_READY) == 0)
 			return r;
-		give_up = patience;
+		give_up = give_up < patience ? patience : give_up + pool->postgres->statement_timeout;
 		again = true;
 	}
 }
 
-int pool_take(struct postgres *postgres, struct postgres_connection **ret_connection)
+int pool_take(struct postgres *postgres, bool patient, struct postgres_connection **ret_connection)
 {
 	struct postgres_connection *connection = free_owned(&postgres->owned);
 
 	if (!connection)
-		return wait_for_owned(&postgres->owned, ret_connection);
+		return wait_for_owned(&postgres->owned, patient, ret_connection);
 	connection->taken = true;
 	*ret_connection = connection;
 	return 0;

@@ -46,8 +46,11 @@ struct postgres {
 /* Suspends: a ready shared connection, the one with the least to do. 0, or a negative errno as in database.h. */
 int pool_choose(struct postgres *postgres, int64_t deadline, struct postgres_connection **ret_connection);
 
-/* Suspends: takes an owned connection. Likewise. */
-int pool_take(struct postgres *postgres, struct postgres_connection **ret_connection);
+/*
+ * Suspends: takes an owned connection. Likewise; where others have them all, it waits for DATABASE_TIMEOUT, and
+ * `patient` until the coroutine's deadline.
+ */
+int pool_take(struct postgres *postgres, bool patient, struct postgres_connection **ret_connection);
 
 /* Gives a taken connection back, for the next waiter; it must have nothing under way. */
 void pool_release(struct postgres_connection *connection);

@@ -16,7 +16,8 @@ static int take(struct prong_ctx *ctx, const char *what)
 		prong_log(ctx, PRONG_LOG_ERROR, "%s: this context is already in a transaction", what);
 		return -EIO;
 	}
-	r = pool_take(ctx->runtime->postgres, &connection);
+	/* A job has the time until its deadline: hundreds that begin together take turns. */
+	r = pool_take(ctx->runtime->postgres, ctx->delivery, &connection);
 	if (r < 0)
 		return r;
 	ctx->transaction = connection;

@@ -1,4 +1,5 @@
 /* Transactions, deadlines and cancellation, scripts. */
+#include "common/jobs/job_queue.h"
 #include "tests/unit/common/postgres_fixture.h"
 #include "tests/unit/test.h"
 
@@ -152,6 +153,31 @@ TEST(postgres_transactions, waiting_for_a_connection_is_bounded)
 	fixture_wait(&fixture);
 	CU_ASSERT_EQUAL(held, -ECANCELED);
 	CU_ASSERT_EQUAL(fixture_run(&fixture, want, NULL), 0);
+	fixture_close(&fixture);
+}
+
+static int want_for_a_job(struct prong_ctx *ctx, void *argument)
+{
+	ctx->delivery = argument;
+	return prong_begin(ctx);
+}
+
+TEST(postgres_transactions, a_job_waits_longer_for_a_connection)
+{
+	struct delivery delivery = { .name = "report" };
+	struct coroutine *holder;
+	struct fixture fixture;
+	int held, wanted;
+
+	fixture_open(&fixture, 1, 1, PRONG_MILLISECONDS(300));
+	holder = fixture_start(&fixture, hold, NULL, &held);
+	fixture_start(&fixture, want_for_a_job, &delivery, &wanted);
+	for (int i = 0; i < 2; i++)
+		CU_ASSERT_EQUAL(fixture_run(&fixture, want, NULL), -EHOSTDOWN);
+	coroutine_cancel(holder);
+	fixture_wait(&fixture);
+	CU_ASSERT_EQUAL(held, -ECANCELED);
+	CU_ASSERT_EQUAL(wanted, 0);
 	fixture_close(&fixture);
 }
 
