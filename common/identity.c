@@ -10,20 +10,33 @@ struct identity {
 	int pid;
 };
 
-/* The 22nd field; the second, the program's name, may contain anything. */
-static int read_start(pid_t pid, unsigned long long *ret_start)
+/* What /proc says of a process. */
+struct stat_line {
+	char state;
+	int parent, threads;
+	unsigned long long start;
+};
+
+/* The 3rd, 4th, 20th and 22nd field; the second, the program's name, may contain anything. */
+static int read_stat(pid_t pid, struct stat_line *ret_line)
 {
-	_cleanup_(freep) char *path = format_text("/proc/%d/stat", pid), *stat = NULL;
+	_cleanup_(freep) char *path = format_text("/proc/%d/stat", pid), *text = NULL;
+	struct stat_line line;
 	const char *field;
 	size_t size;
-	int r = file_read(path, 65536, &stat, &size);
+	int r = file_read(path, 65536, &text, &size);
 
 	if (r < 0)
 		return r;
-	field = strrchr(stat, ')');
-	for (int i = 2; field && i < 22; i++)
+	field = strrchr(text, ')');
+	if (!field || sscanf(field, ") %c %d", &line.state, &line.parent) != 2)
+		return -EINVAL;
+	for (int i = 2; field && i < 20; i++)
 		field = strchr(field + 1, ' ');
-	return field && sscanf(field, " %llu", ret_start) == 1 ? 0 : -EINVAL;
+	if (!field || sscanf(field, " %d %*s %llu", &line.threads, &line.start) != 2)
+		return -EINVAL;
+	*ret_line = line;
+	return 0;
 }
 
 static int read_own(struct identity *ret_identity)
@@ -31,14 +44,16 @@ static int read_own(struct identity *ret_identity)
 	_cleanup_(freep) char *boot = NULL;
 	struct identity identity = { .pid = getpid() };
 	struct stat namespace;
+	struct stat_line line;
 	size_t size;
 
 	if (file_read("/proc/sys/kernel/random/boot_id", 4096, &boot, &size) < 0 ||
 	    sscanf(boot, "%39s", identity.boot) != 1)
 		return -ENODATA;
-	if (stat("/proc/self/ns/pid", &namespace) < 0 || read_start(identity.pid, &identity.start) < 0)
+	if (stat("/proc/self/ns/pid", &namespace) < 0 || read_stat(identity.pid, &line) < 0)
 		return -ENODATA;
 	identity.namespace = namespace.st_ino;
+	identity.start = line.start;
 	*ret_identity = identity;
 	return 0;
 }
@@ -55,7 +70,7 @@ char *process_identity(void)
 bool process_is_dead(const char *identity)
 {
 	struct identity own, other;
-	unsigned long long start;
+	struct stat_line line;
 
 	if (sscanf(identity, "%39s %llu %d %llu", other.boot, &other.namespace, &other.pid, &other.start) != 4 ||
 	    other.pid <= 0 || read_own(&own) < 0)
@@ -65,5 +80,9 @@ bool process_is_dead(const char *identity)
 	/* Not by /proc alone: mounted with hidepid it does not show what belongs to others. */
 	if (kill(other.pid, 0) < 0 && errno == ESRCH)
 		return true;
-	return read_start(other.pid, &start) == 0 && start != other.start;
+	if (read_stat(other.pid, &line) < 0)
+		return false;
+	/* Whoever waits to be reaped is its parent's affair, which knows more, but for an orphan: init may take its
+	 * time. */
+	return line.start != other.start || (line.state == 'Z' && line.parent == 1 && line.threads <= 1);
 }
