@@ -8,6 +8,8 @@
 #include "common/jobs/job_queue.h"
 #include "common/schema/schema.h"
 
+#define MAX_RETRY_AFTER PRONG_DAYS(3660) /* as delays of an enqueue */
+
 struct job_notes *job_notes_of(const struct prong_ctx *ctx, const char *call)
 {
 	if (!ctx->delivery)
@@ -148,7 +150,7 @@ int prong_retry_after(struct prong_ctx *ctx, prong_duration delay, const char *c
 	record_error(ctx, code, format, arguments);
 	va_end(arguments);
 	notes->postponed = true;
-	notes->retry_after = delay > 0 ? delay : 0;
+	notes->retry_after = delay < 0 ? 0 : delay > MAX_RETRY_AFTER ? MAX_RETRY_AFTER : delay;
 	return -EAGAIN;
 }
 

@@ -217,7 +217,7 @@ void prong_job_log(struct prong_ctx *ctx, const char *format, ...) __attribute__
  */
 #define prong_result(ctx, type, record) prong_job_result((ctx), &type##_schema, (const struct type *){ (record) })
 
-/* Fails the attempt and says when the next one is; returns a negative value to return. The attempt counts. */
+/* Fails the attempt and says when the next one is, at most ten years; returns a negative value to return. It counts. */
 int prong_retry_after(struct prong_ctx *ctx, prong_duration delay, const char *code, const char *format, ...)
 	__attribute__((format(printf, 4, 5)));
 

@@ -122,14 +122,19 @@ local function show(k, args)
 	return result
 end
 
--- args: ids of dead jobs. Returns how many are ready again, with all their attempts.
+-- args: ids of dead jobs. Returns how many are ready again, with all their attempts, and with their unique keys where
+-- nobody has taken these meanwhile.
 local function retry(k, args)
 	local now, count = time_now(), 0
 	for _, id in ipairs(args) do
 		if call('ZREM', k[DEAD], id) == 1 then
 			local record = call('HGET', k[BODY], id)
+			local extras = record and extras_of(record)
 			call('HDEL', k[STATE], id)
-			place(k, now, id, record and extras_of(record), false)
+			if extras and extras.unique and not unique_holder(k, now, extras.unique) then
+				call('HSET', k[UNIQUE], extras.unique, id .. ' 0 0')
+			end
+			place(k, now, id, extras, false)
 			count = count + 1
 		end
 	end

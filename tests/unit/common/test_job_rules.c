@@ -257,6 +257,9 @@ static void is_unique_until_finished(struct scene *scene)
 	scene_judge(scene, result.deliveries, JOB_DEAD, 0);
 	scene_add(scene, "6", unique); /* a dead one holds nothing */
 	expect(scene, 9, "6");
+	CU_ASSERT_EQUAL(job_queue_retry(scene->queue, "model", (const char *[]){ result.deliveries[0].id }, 1), 1);
+	scene_add(scene, "7", unique); /* one that is retried takes its key again */
+	expect(scene, 9, "5");
 }
 
 TEST(job_rules, unique_until_finished)
