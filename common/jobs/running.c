@@ -133,6 +133,8 @@ int prong_job_result(struct prong_ctx *ctx, const struct prong_schema *schema, c
 
 /* Records the error of an attempt; a status means nothing to a job. */
 static void record_error(struct prong_ctx *ctx, const char *code, const char *format, va_list arguments)
+	__attribute__((format(printf, 3, 0)));
+static void record_error(struct prong_ctx *ctx, const char *code, const char *format, va_list arguments)
 {
 	ctx->problem = (struct problem){
 		.status = 500,
