@@ -233,12 +233,11 @@ static bool owners_changed(const redisReply *reply)
 
 /* Calls a function that takes one id and knows all owners. */
 static int call_of_id(struct job_queue *queue, const struct job_shard *shard, const char *function, const char *id,
-		      struct arena *arena, struct job_owner **ret_owners, redisReply **ret_reply)
+		      struct arena *arena, struct job_owner **ret_owners, size_t *ret_count, redisReply **ret_reply)
 {
 	for (int i = 0; i < TRIES; i++) {
 		struct job_call call;
-		size_t count;
-		int r = init_with_owners(&call, queue, shard, arena, 1, ret_owners, &count);
+		int r = init_with_owners(&call, queue, shard, arena, 1, ret_owners, ret_count);
 
 		if (r < 0)
 			return r;
@@ -270,9 +269,10 @@ int job_queue_show(struct job_queue *queue, const char *name, const char *id, st
 	struct job_detail detail = { 0 };
 	struct job_record record;
 	struct job_owner *owners;
+	size_t n_owners;
 	int r;
 
-	r = call_of_id(queue, shard, "show", id, arena, &owners, &reply);
+	r = call_of_id(queue, shard, "show", id, arena, &owners, &n_owners, &reply);
 	if (r < 0)
 		return r;
 	if (!reply_is_list(reply, 1) || (reply->elements && reply->elements != SHOW_FIELDS))
@@ -286,8 +286,13 @@ int job_queue_show(struct job_queue *queue, const char *name, const char *id, st
 	detail.payload = text_or_null(reply->element[SHOW_PAYLOAD], arena);
 	detail.report = text_or_null(reply->element[SHOW_REPORT], arena);
 	detail.result = text_or_null(reply->element[SHOW_RESULT], arena);
-	if (*detail.listing.owner)
-		detail.listing.owner = owners[atoi(detail.listing.owner)].name;
+	if (*detail.listing.owner) {
+		unsigned long owner = strtoul(detail.listing.owner, NULL, 10);
+
+		if (owner >= n_owners)
+			return -EIO;
+		detail.listing.owner = owners[owner].name;
+	}
 	*ret_detail = detail;
 	return 0;
 }
@@ -330,11 +335,12 @@ int job_queue_cancel(struct job_queue *queue, const char *name, const char *id)
 	const struct job_shard *shard = job_shard_of_id(queue, name, id);
 	_cleanup_(reply_freep) redisReply *reply = NULL;
 	struct job_owner *owners;
+	size_t n_owners;
 	struct arena arena;
 	int r;
 
 	arena_init(&arena);
-	r = call_of_id(queue, shard, "cancel", id, &arena, &owners, &reply);
+	r = call_of_id(queue, shard, "cancel", id, &arena, &owners, &n_owners, &reply);
 	arena_reset(&arena);
 	if (r < 0)
 		return r;
