@@ -238,7 +238,7 @@ enum prong_job_state {
 
 struct prong_job_status {
 	enum prong_job_state state;
-	int attempt;	     /* begun so far */
+	int attempt;	     /* begun so far; 0 of a job that is done: only its result is left */
 	int64_t done, total; /* prong_progress(); 0 of 0 at first */
 	const char *result;  /* JSON, in the context's arena; NULL: none */
 	const char *error;   /* the last failed attempt's, {"code":…,"message":…}; NULL: none */
