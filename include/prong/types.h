@@ -35,9 +35,9 @@ typedef struct prong_json {
 typedef int64_t prong_duration;
 #define PRONG_MILLISECONDS(n) ((prong_duration)(n)*1000)
 #define PRONG_SECONDS(n) ((prong_duration)(n)*1000000)
-#define PRONG_MINUTES(n) PRONG_SECONDS((n)*60)
-#define PRONG_HOURS(n) PRONG_MINUTES((n)*60)
-#define PRONG_DAYS(n) PRONG_HOURS((n)*24)
+#define PRONG_MINUTES(n) PRONG_SECONDS((prong_duration)(n)*60)
+#define PRONG_HOURS(n) PRONG_MINUTES((prong_duration)(n)*60)
+#define PRONG_DAYS(n) PRONG_HOURS((prong_duration)(n)*24)
 
 /*
  * Scalars that may be absent (JSON: missing or null; SQL: NULL). Strings, raw JSON, objects and arrays need none of
