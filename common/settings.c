@@ -72,7 +72,9 @@ char *duration_format(prong_duration duration)
 	for (size_t i = ARRAY_SIZE(units); i-- > 0; duration %= units[i].us)
 		if (duration >= units[i].us)
 			buffer_add_format(&text, "%lld%s", (long long)(duration / units[i].us), units[i].name);
-	if (duration || !text.size)
+	if (duration == 0 && !text.size)
+		buffer_add_char(&text, '0');
+	if (duration)
 		buffer_add_format(&text, "%lldus", (long long)duration);
 	buffer_text(&text);
 	return text.data;
@@ -149,15 +151,6 @@ static int check_watchdog_timeout(const char *text, char **ret_reason)
 	return fail(ret_reason, "it is from 2s to 25s, or 0 for no watchdog");
 }
 
-static int check_history_age(const char *text, char **ret_reason)
-{
-	prong_duration value;
-
-	if (duration_parse(text, &value) == 0 && value >= PRONG_HOURS(1) && value <= PRONG_DAYS(3650))
-		return 0;
-	return fail(ret_reason, "it is from 1h to 3650d");
-}
-
 static char *compute_processors(const struct settings *settings)
 {
 	cpu_set_t set;
@@ -193,7 +186,14 @@ static char *compute_public_url(const struct settings *settings)
 	return format_text(strchr(host, ':') ? "http://[%s]:%lld" : "http://%s:%lld", host, (long long)settings->port);
 }
 
+static char *compute_account_url(const struct settings *settings)
+{
+	return duplicate(settings->public_url ? settings->public_url : "");
+}
+
 static const char *const environments[] = { "development", "production", NULL };
+static const char *const sign_ups[] = { "open", "private", "closed", NULL };
+static const char *const signing_algorithms[] = { "EdDSA", "ES256", "HS256", NULL };
 static const char *const log_levels[] = { "debug", "info", "warning", "error", NULL };
 static const char *const log_formats[] = { "auto", "json", "text", NULL };
 
@@ -271,7 +271,6 @@ static const struct setting table[] = {
 	DURATION("DATABASE_TIMEOUT", database_timeout, PRONG_MILLISECONDS(1), PRONG_DAYS(1), .fallback = "5s",
 		.summary = "of one statement"),
 	DURATION("JOB_HISTORY_AGE", job_history_age, PRONG_HOURS(1), PRONG_DAYS(3650), .fallback = "30d",
-		.accepts = check_history_age,
 		.summary = "how long the history of jobs is kept"),
 	INTEGER("PASSWORD_MEMORY", password_memory, 19456, 1048576, .fallback = "19456",
 		.summary = "KiB of memory of a password hash (Argon2id)"),
@@ -279,6 +278,36 @@ static const struct setting table[] = {
 		.summary = "passes of a password hash"),
 	INTEGER("PASSWORD_HASHES", password_hashes, 1, 1024, .compute = compute_processors,
 		.summary = "password hashes at once over all processes"),
+	INTEGER("PASSWORD_STRENGTH", password_strength, 0, 4, .fallback = "3",
+		.summary = "what a new password must reach, 0 to 4 as zxcvbn counts; 0 takes any"),
+	TEXT("PASSWORD_PEPPERS", password_peppers, .secret = true,
+		.summary = "keys around password hashes: VERSION:KEY, commas between; the highest version is used"),
+	CHOICE("SIGN_UP", sign_up, sign_ups, .fallback = "open",
+		.summary = "open, private (nobody learns which addresses have accounts) or closed"),
+	CHOICE("SIGNING_ALGORITHM", signing_algorithm, signing_algorithms, .fallback = "EdDSA",
+		.summary = "of the next key that signs access tokens: EdDSA, ES256 or HS256"),
+	DURATION("KEY_ROTATION", key_rotation, 0, PRONG_DAYS(3650), .fallback = "90d",
+		.summary = "how long a key signs access tokens before the next takes over; 0: until `keys rotate`"),
+	DURATION("TOKEN_LIFETIME", token_lifetime, PRONG_MINUTES(1), PRONG_HOURS(1), .fallback = "10m",
+		.summary = "of access tokens"),
+	DURATION("SESSION_IDLE", session_idle, PRONG_HOURS(1), PRONG_DAYS(365), .fallback = "30d",
+		.summary = "for a session to live without being refreshed"),
+	DURATION("SESSION_LIFETIME", session_lifetime, PRONG_HOURS(1), PRONG_DAYS(3650), .fallback = "90d",
+		.summary = "for a session to live however it is used"),
+	DURATION("REFRESH_GRACE", refresh_grace, 0, PRONG_MINUTES(5), .fallback = "20s",
+		.summary = "for a refresh token to serve again after its use, for tabs and lost replies"),
+	DURATION("RECENT_SIGN_IN", recent_sign_in, PRONG_MINUTES(1), PRONG_DAYS(1), .fallback = "10m",
+		.summary = "how long after signing in an account's address, password and keys can be changed"),
+	DURATION("DELETION_GRACE", deletion_grace, 0, PRONG_DAYS(365), .fallback = "14d",
+		.summary = "between an account's wish to be deleted and its end"),
+	DURATION("AUDIT_AGE", audit_age, PRONG_DAYS(30), PRONG_DAYS(36500), .fallback = "365d",
+		.summary = "how long the audit log is kept"),
+	TEXT("ACCOUNT_URL", account_url, .compute = compute_account_url, .accepts = check_public_url,
+		.summary = "where the pages are that links in mails lead to"),
+	TEXT("TRUSTED_PROXIES", trusted_proxies,
+		.summary = "proxies whose X-Forwarded-For is believed: addresses and prefixes, commas between"),
+	TEXT("TRUSTED_ISSUERS", trusted_issuers,
+		.summary = "others whose access tokens are taken: ISSUER AUDIENCE JWKS_URL, commas between"),
 	CHOICE("LOG_LEVEL", log_level, log_levels, .fallback = "info",
 		.summary = "debug, info, warning or error"),
 	CHOICE("LOG_FORMAT", log_format, log_formats, .fallback = "auto",
@@ -356,13 +385,14 @@ static void set_integer(struct reading *reading, const struct setting *setting, 
 static void set_duration(struct reading *reading, const struct setting *setting, const char *text,
 			 prong_duration *ret_value)
 {
+	_cleanup_(freep) char *low = duration_format(setting->low), *high = duration_format(setting->high);
 	prong_duration value;
 
 	if (duration_parse(text, &value) < 0)
 		wrong(reading, setting,
 		      "'%s' is not a duration: write a number with ms, s, m, h or d, as in 500ms or 30s", text);
 	else if (value < setting->low || value > setting->high)
-		wrong(reading, setting, "'%s' is not between 1ms and 24h", text);
+		wrong(reading, setting, "'%s' is not between %s and %s", text, low, high);
 	else
 		*ret_value = value;
 }

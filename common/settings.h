@@ -11,8 +11,10 @@
 
 #include "common/basics.h"
 #include "common/buffer.h"
+#include "common/security/algorithm.h"
 
 enum settings_environment { ENVIRONMENT_DEVELOPMENT, ENVIRONMENT_PRODUCTION };
+enum settings_sign_up { SIGN_UP_OPEN, SIGN_UP_PRIVATE, SIGN_UP_CLOSED };
 enum settings_log_format { LOG_FORMAT_AUTO, LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
 
 struct settings {
@@ -50,8 +52,23 @@ struct settings {
 	int64_t password_memory;	 /* PASSWORD_MEMORY: 19456 KiB, at least that */
 	int64_t password_passes;	 /* PASSWORD_PASSES: 2 */
 	int64_t password_hashes;	 /* PASSWORD_HASHES: processors, hashes at once over all processes */
-	int log_level;			 /* LOG_LEVEL: debug, info, warning, error (enum prong_log_level) */
-	int log_format;			 /* LOG_FORMAT: auto (text on a terminal, else json), json, text */
+	int64_t password_strength;	 /* PASSWORD_STRENGTH: 3, of 0 … 4 as zxcvbn counts; 0 takes any */
+	const char *password_peppers;  /* PASSWORD_PEPPERS (secret): VERSION:KEY, commas between; the highest is used */
+	int sign_up;		       /* SIGN_UP: open, private (answers alike whether the address is taken), closed */
+	int signing_algorithm;	       /* SIGNING_ALGORITHM: EdDSA, ES256, HS256, of the next key made (algorithm.h) */
+	prong_duration key_rotation;   /* KEY_ROTATION: 90d; 0: only by hand */
+	prong_duration token_lifetime; /* TOKEN_LIFETIME: 10m, of access tokens */
+	prong_duration session_idle;   /* SESSION_IDLE: 30d, without a refresh */
+	prong_duration session_lifetime; /* SESSION_LIFETIME: 90d, however it is used */
+	prong_duration refresh_grace;  /* REFRESH_GRACE: 20s, in which the token before the current one still serves */
+	prong_duration recent_sign_in; /* RECENT_SIGN_IN: 10m, how long ago is recent enough for account care */
+	prong_duration deletion_grace; /* DELETION_GRACE: 14d, between asking for deletion and it */
+	prong_duration audit_age;      /* AUDIT_AGE: 365d */
+	const char *account_url;       /* ACCOUNT_URL: PUBLIC_URL; the pages that links in mails lead to */
+	const char *trusted_proxies;   /* TRUSTED_PROXIES: addresses and prefixes, commas between; unset: none */
+	const char *trusted_issuers;   /* TRUSTED_ISSUERS: ISSUER AUDIENCE JWKS_URL, commas between; unset: none */
+	int log_level;		       /* LOG_LEVEL: debug, info, warning, error (enum prong_log_level) */
+	int log_format;		       /* LOG_FORMAT: auto (text on a terminal, else json), json, text */
 };
 
 struct setting_value {
