@@ -17,12 +17,22 @@ extern const char embedded_accounts_0001_accounts_up_sql[], embedded_accounts_00
 extern const char embedded_accounts_0002_sessions_up_sql[], embedded_accounts_0002_sessions_down_sql[];
 extern const char embedded_accounts_0003_signing_keys_up_sql[], embedded_accounts_0003_signing_keys_down_sql[];
 extern const char embedded_accounts_0004_scopes_up_sql[], embedded_accounts_0004_scopes_down_sql[];
+extern const char embedded_accounts_0005_states_up_sql[], embedded_accounts_0005_states_down_sql[];
+extern const char embedded_accounts_0006_refresh_up_sql[], embedded_accounts_0006_refresh_down_sql[];
+extern const char embedded_accounts_0007_secrets_up_sql[], embedded_accounts_0007_secrets_down_sql[];
+extern const char embedded_accounts_0008_api_keys_up_sql[], embedded_accounts_0008_api_keys_down_sql[];
+extern const char embedded_accounts_0009_audit_up_sql[], embedded_accounts_0009_audit_down_sql[];
 
 static const struct prong_migration migrations[] = {
 	{ 1, "accounts", embedded_accounts_0001_accounts_up_sql, embedded_accounts_0001_accounts_down_sql },
 	{ 2, "sessions", embedded_accounts_0002_sessions_up_sql, embedded_accounts_0002_sessions_down_sql },
 	{ 3, "signing_keys", embedded_accounts_0003_signing_keys_up_sql, embedded_accounts_0003_signing_keys_down_sql },
 	{ 4, "scopes", embedded_accounts_0004_scopes_up_sql, embedded_accounts_0004_scopes_down_sql },
+	{ 5, "states", embedded_accounts_0005_states_up_sql, embedded_accounts_0005_states_down_sql },
+	{ 6, "refresh", embedded_accounts_0006_refresh_up_sql, embedded_accounts_0006_refresh_down_sql },
+	{ 7, "secrets", embedded_accounts_0007_secrets_up_sql, embedded_accounts_0007_secrets_down_sql },
+	{ 8, "api_keys", embedded_accounts_0008_api_keys_up_sql, embedded_accounts_0008_api_keys_down_sql },
+	{ 9, "audit", embedded_accounts_0009_audit_up_sql, embedded_accounts_0009_audit_down_sql },
 	{}
 };
 

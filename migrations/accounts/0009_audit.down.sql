@@ -1,0 +1,2 @@
+DROP TABLE prong_audit;
+DROP FUNCTION prong_audit_keep();
