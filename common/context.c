@@ -126,14 +126,15 @@ prong_uuid prong_account_id(const struct prong_ctx *ctx)
 {
 	if (!ctx->signed_in)
 		panic("prong_account_id() where nobody is signed in: the route's .access is PRONG_PUBLIC");
-	return ctx->account_id;
+	return ctx->principal.account_id;
 }
 
 bool prong_has_scope(const struct prong_ctx *ctx, const char *scope)
 {
 	size_t size = strlen(scope), length;
 
-	for (const char *name = ctx->scope ? ctx->scope : ""; *name; name += length + (name[length] == ' ')) {
+	for (const char *name = ctx->principal.scope ? ctx->principal.scope : ""; *name;
+	     name += length + (name[length] == ' ')) {
 		length = strcspn(name, " ");
 		if (length == size && memcmp(name, scope, size) == 0)
 			return true;

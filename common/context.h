@@ -10,6 +10,7 @@
 
 #include "common/arena.h"
 #include "common/runtime.h"
+#include "common/security/principal.h"
 #include "common/trace.h"
 
 struct postgres_connection;
@@ -34,8 +35,7 @@ struct prong_ctx {
 	const void *input;
 
 	bool signed_in;
-	prong_uuid account_id, session_id;
-	const char *scope; /* of the account: names with a space between; NULL: nobody is signed in */
+	struct principal principal; /* where signed_in, else all zero */
 
 	struct postgres_connection *transaction; /* between prong_begin() and its end */
 	bool transaction_failed;

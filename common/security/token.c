@@ -67,13 +67,15 @@ static void write_claims(const struct token_claims *claims, struct buffer *out)
 	buffer_add_char(out, '{');
 	add_string(out, "iss", claims->issuer);
 	add_string(out, "aud", claims->audience);
-	add_uuid(out, "sub", claims->account_id);
-	add_uuid(out, "sid", claims->session_id);
+	add_uuid(out, "sub", claims->principal.account_id);
+	add_uuid(out, "sid", claims->principal.session_id);
 	add_uuid(out, "jti", claims->token_id);
-	if (claims->scope && *claims->scope)
-		add_string(out, "scope", claims->scope);
+	if (claims->principal.scope && *claims->principal.scope)
+		add_string(out, "scope", claims->principal.scope);
+	buffer_add_format(out, "\"epoch\":%d,\"auth_time\":%lld,", claims->principal.epoch,
+			  (long long)claims->principal.authenticated_at);
 	buffer_add_format(out, "\"iat\":%lld,\"exp\":%lld}", (long long)claims->issued_at,
-			  (long long)claims->expires_at);
+			  (long long)claims->principal.expires_at);
 }
 
 char *token_sign(struct arena *arena, const struct signing_key *key, const struct token_claims *claims)
@@ -220,9 +222,9 @@ static const char *check_times(struct json_object *json, int64_t now, struct tok
 
 	if (!get_seconds(json, "iat", &claims->issued_at) || claims->issued_at > now + SKEW)
 		return "wrong iat";
-	if (!get_seconds(json, "exp", &claims->expires_at))
+	if (!get_seconds(json, "exp", &claims->principal.expires_at))
 		return "wrong exp";
-	if (claims->expires_at <= now)
+	if (claims->principal.expires_at <= now)
 		return "expired";
 	if (json_object_object_get_ex(json, "nbf", NULL) &&
 	    (!get_seconds(json, "nbf", &not_before) || not_before > now + SKEW))
@@ -250,10 +252,10 @@ static const char *check_claims(struct json_object *json, int64_t now, struct ar
 		return "wrong iss";
 	if (!has_string(json, "aud", claims->audience))
 		return "wrong aud";
-	if (!get_uuid(json, "sub", &claims->account_id) || !get_uuid(json, "sid", &claims->session_id) ||
-	    !get_uuid(json, "jti", &claims->token_id))
+	if (!get_uuid(json, "sub", &claims->principal.account_id) ||
+	    !get_uuid(json, "sid", &claims->principal.session_id) || !get_uuid(json, "jti", &claims->token_id))
 		return "wrong sub, sid or jti";
-	if (!get_scope(json, arena, &claims->scope))
+	if (!get_scope(json, arena, &claims->principal.scope))
 		return "wrong scope";
 	return check_times(json, now, claims);
 }

@@ -8,6 +8,7 @@
 
 #include "common/arena.h"
 #include "common/basics.h"
+#include "common/security/principal.h"
 
 #define SIGNING_KEY_ID_SIZE 44 /* RFC 7638 thumbprint in base64url with its NUL */
 
@@ -20,9 +21,10 @@ struct signing_key {
 struct token_claims {
 	/* Both are the setting PUBLIC_URL: an installation issues tokens for itself. */
 	const char *issuer, *audience;
-	prong_uuid account_id, session_id, token_id;
-	int64_t issued_at, expires_at; /* seconds since the epoch */
-	const char *scope;	       /* names with a space between (RFC 8693 §4.2); NULL or "": none, and no claim */
+	prong_uuid token_id;
+	int64_t issued_at; /* seconds since the epoch */
+	/* sub, sid, epoch, scope (RFC 8693 §4.2), auth_time, exp, and `claims` among the others. */
+	struct principal principal;
 };
 
 #define TOKEN_MAX_SIZE 8192

@@ -64,6 +64,12 @@ const char *prong_trace_id(const struct prong_ctx *ctx);
 prong_uuid prong_account_id(const struct prong_ctx *ctx);
 
 /*
+ * A further claim of the access token (struct prong_app's `claims`, or another issuer's) as JSON, such as "\"acme\"" or
+ * "7"; NULL: it has none of that name, or nobody is signed in. Lives as long as the request.
+ */
+const char *prong_claim(struct prong_ctx *ctx, const char *name);
+
+/*
  * Whether the signed-in account has a scope, such as "admin": as of when its access token was made, at most 10 minutes
  * ago. False where nobody is signed in, as in a job. `accounts grant` gives scopes; a new account has none.
  */

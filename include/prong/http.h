@@ -24,7 +24,7 @@ enum prong_method {
 
 enum prong_access {
 	PRONG_PUBLIC,
-	PRONG_SIGNED_IN, /* a valid access token, or 401 */
+	PRONG_SIGNED_IN, /* a valid access token or API key, or 401 */
 	PRONG_ADMIN,	 /* likewise, of an account that has the scope "admin", or 403 */
 };
 
@@ -37,7 +37,9 @@ struct prong_route {
 	const struct prong_schema *query; /* query string: scalars only; unknown and repeated names: 400 */
 	const struct prong_schema *reply;
 	enum prong_access access;
-	size_t max_body;	/* bytes; 0: the setting MAX_BODY */
+	const char *scope; /* one that the token must have besides, "notes:write"; else 403. Not with PRONG_PUBLIC */
+	bool recent;	   /* signed in within RECENT_SIGN_IN, or 403 recent_sign_in_required; no API keys */
+	size_t max_body;   /* bytes; 0: the setting MAX_BODY */
 	prong_duration timeout; /* from the whole request to its reply, then 504; 0: the setting REQUEST_TIMEOUT */
 	const char *summary;	/* one line for `routes` */
 };
@@ -51,6 +53,12 @@ const char *prong_path(const struct prong_ctx *ctx, const char *name);
 
 /* The path's {name} as a UUID; otherwise -ENOENT, which answers 404: there is no such thing. */
 int prong_path_uuid(struct prong_ctx *ctx, const char *name, prong_uuid *ret_uuid);
+
+/*
+ * The client's address as text, "203.0.113.7" or "2001:db8::7"; of a request that came through TRUSTED_PROXIES, what
+ * they say in X-Forwarded-For. Lives as long as the request.
+ */
+const char *prong_client_address(const struct prong_ctx *ctx);
 
 /* A request header's value by case-insensitive name, or NULL. */
 const char *prong_header(const struct prong_ctx *ctx, const char *name);

@@ -281,9 +281,7 @@ static bool authenticate(struct exchange *exchange)
 		return false;
 	}
 	ctx->signed_in = true;
-	ctx->account_id = claims.account_id;
-	ctx->session_id = claims.session_id;
-	ctx->scope = claims.scope;
+	ctx->principal = claims.principal;
 	return true;
 }
 

@@ -36,7 +36,7 @@ static void verify(const struct signing_key *key, const char *token, size_t size
 
 	arena_init(&arena);
 	if (token_verify(&arena, key, 1, token, size, ISSUER, ISSUER, NOW, &claims, &reason) == 0)
-		check(claims.expires_at > NOW && claims.issued_at <= NOW + 30);
+		check(claims.principal.expires_at > NOW && claims.issued_at <= NOW + 30);
 	else
 		check(reason);
 	arena_reset(&arena);

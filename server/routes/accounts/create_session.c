@@ -69,12 +69,15 @@ static int start_session(struct prong_ctx *ctx, const struct known_account *know
 	struct token_claims claims = {
 		.issuer = self,
 		.audience = self,
-		.account_id = known->id,
-		.session_id = prong_uuid_make(),
 		.token_id = prong_uuid_make(),
 		.issued_at = now.us / PRONG_SECONDS(1),
-		.expires_at = expires.us / PRONG_SECONDS(1),
-		.scope = known->scope,
+		.principal = {
+			.account_id = known->id,
+			.session_id = prong_uuid_make(),
+			.scope = known->scope,
+			.authenticated_at = now.us / PRONG_SECONDS(1),
+			.expires_at = expires.us / PRONG_SECONDS(1),
+		},
 	};
 	struct session *session = prong_alloc(ctx, sizeof(*session));
 	int r;
@@ -82,7 +85,7 @@ static int start_session(struct prong_ctx *ctx, const struct known_account *know
 	r = prong_exec(ctx,
 		       "INSERT INTO prong_sessions (id, account_id, expires_at)"
 		       " SELECT $1::uuid, id, $3::timestamptz FROM prong_accounts WHERE id = $2",
-		       claims.session_id, known->id, expires);
+		       claims.principal.session_id, known->id, expires);
 	if (r < 0)
 		return r;
 	if (r == 0)
@@ -91,7 +94,7 @@ static int start_session(struct prong_ctx *ctx, const struct known_account *know
 	session->access_token = token_sign(&ctx->arena, key, &claims);
 	session->token_type = "Bearer";
 	session->expires_in = TOKEN_LIFETIME / PRONG_SECONDS(1);
-	session->session_id = claims.session_id;
+	session->session_id = claims.principal.session_id;
 	session->account = prong_alloc(ctx, sizeof(*session->account));
 	*session->account = (struct account){ known->id, known->email, known->created_at };
 	prong_set_header(ctx, "Cache-Control", "no-store");

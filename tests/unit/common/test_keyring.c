@@ -103,7 +103,7 @@ TEST(keyring, makes_the_first_key_and_finds_it_again)
 	CU_ASSERT_EQUAL(memcmp(a, b, sizeof(*a)), 0);
 	CU_ASSERT_EQUAL(count(first), 1);
 
-	struct token_claims claims = { .issuer = "i", .audience = "a", .issued_at = 1, .expires_at = 9 };
+	struct token_claims claims = { .issuer = "i", .audience = "a", .issued_at = 1, .principal.expires_at = 9 };
 	const char *reason;
 	struct arena arena;
 

@@ -88,24 +88,26 @@ static const char *reason_of_parts(const struct signing_key *key, const char *he
 TEST(token, verifies_what_it_signed)
 {
 	struct signing_key keys[2] = { key_of(1), key_of(2) };
-	struct token_claims in = { .issuer = ISSUER, .audience = ISSUER, .issued_at = NOW, .expires_at = NOW + 600 };
+	struct token_claims in = {
+		.issuer = ISSUER, .audience = ISSUER, .issued_at = NOW, .principal.expires_at = NOW + 600
+	};
 	struct token_claims out;
 	const char *reason = NULL;
 	struct arena arena;
 
-	in.account_id = prong_uuid_make();
-	in.session_id = prong_uuid_make();
+	in.principal.account_id = prong_uuid_make();
+	in.principal.session_id = prong_uuid_make();
 	in.token_id = prong_uuid_make();
 	arena_init(&arena);
 	char *token = token_sign(&arena, &keys[1], &in);
 	CU_ASSERT_EQUAL(token_verify(&arena, keys, 2, token, strlen(token), ISSUER, ISSUER, NOW, &out, &reason), 0);
-	CU_ASSERT(prong_uuid_equal(in.account_id, out.account_id));
-	CU_ASSERT(prong_uuid_equal(in.session_id, out.session_id));
+	CU_ASSERT(prong_uuid_equal(in.principal.account_id, out.principal.account_id));
+	CU_ASSERT(prong_uuid_equal(in.principal.session_id, out.principal.session_id));
 	CU_ASSERT(prong_uuid_equal(in.token_id, out.token_id));
 	CU_ASSERT_EQUAL(out.issued_at, NOW);
-	CU_ASSERT_EQUAL(out.expires_at, NOW + 600);
+	CU_ASSERT_EQUAL(out.principal.expires_at, NOW + 600);
 	CU_ASSERT_STRING_EQUAL(out.issuer, ISSUER);
-	CU_ASSERT_STRING_EQUAL(out.scope, "");
+	CU_ASSERT_STRING_EQUAL(out.principal.scope, "");
 
 	CU_ASSERT_EQUAL(token_verify(&arena, keys, 1, token, strlen(token), ISSUER, ISSUER, NOW, &out, &reason),
 			-EACCES);
@@ -127,15 +129,19 @@ TEST(token, verifies_what_it_signed)
 TEST(token, carries_a_scope)
 {
 	struct signing_key key = key_of(1);
-	struct token_claims in = { .issuer = ISSUER, .audience = ISSUER, .issued_at = NOW, .expires_at = NOW + 1 }, out;
+	struct token_claims in = { .issuer = ISSUER,
+				   .audience = ISSUER,
+				   .issued_at = NOW,
+				   .principal.expires_at = NOW + 1 },
+			    out;
 	const char *reason;
 	struct arena arena;
 
-	in.scope = "admin billing:read";
+	in.principal.scope = "admin billing:read";
 	arena_init(&arena);
 	char *token = token_sign(&arena, &key, &in);
 	CU_ASSERT_EQUAL(token_verify(&arena, &key, 1, token, strlen(token), ISSUER, ISSUER, NOW, &out, &reason), 0);
-	CU_ASSERT_STRING_EQUAL(out.scope, "admin billing:read");
+	CU_ASSERT_STRING_EQUAL(out.principal.scope, "admin billing:read");
 	arena_reset(&arena);
 }
 
@@ -143,7 +149,8 @@ TEST(token, writes_claims_that_need_escaping)
 {
 	struct signing_key key = key_of(1);
 	const char *odd = "https://\"quoted\\\"\xc3\xa9/";
-	struct token_claims in = { .issuer = odd, .audience = odd, .issued_at = NOW, .expires_at = NOW + 1 }, out;
+	struct token_claims in = { .issuer = odd, .audience = odd, .issued_at = NOW, .principal.expires_at = NOW + 1 },
+			    out;
 	const char *reason;
 	struct arena arena;
 

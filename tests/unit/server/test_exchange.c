@@ -375,16 +375,16 @@ TEST(exchange, challenges_those_who_are_not_signed_in)
 
 TEST(exchange, compares_scopes_name_by_name)
 {
-	struct prong_ctx ctx = { .scope = "administrator admin.x a:b" };
+	struct prong_ctx ctx = { .principal.scope = "administrator admin.x a:b" };
 
 	CU_ASSERT(prong_has_scope(&ctx, "a:b") && prong_has_scope(&ctx, "admin.x"));
 	CU_ASSERT(!prong_has_scope(&ctx, "admin"));
 	CU_ASSERT(!prong_has_scope(&ctx, "") && !prong_has_scope(&ctx, "admin.x a:b"));
-	ctx.scope = "admin";
+	ctx.principal.scope = "admin";
 	CU_ASSERT(prong_has_scope(&ctx, "admin") && !prong_has_scope(&ctx, "adm") && !prong_has_scope(&ctx, "ADMIN"));
-	ctx.scope = "";
+	ctx.principal.scope = "";
 	CU_ASSERT(!prong_has_scope(&ctx, "") && !prong_has_scope(&ctx, "admin"));
-	ctx.scope = NULL;
+	ctx.principal.scope = NULL;
 	CU_ASSERT(!prong_has_scope(&ctx, "") && !prong_has_scope(&ctx, "admin"));
 }
 

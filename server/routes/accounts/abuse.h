@@ -1,0 +1,32 @@
+/*
+ * What keeps guessing and flooding away from every way in: rate limits by account and by source, and soft lockout. A
+ * source is an IPv4 address or an IPv6 /64. Lockout is soft and of the pair: after 5 wrong secrets a source waits
+ * longer and longer for that account, while its owner, elsewhere, does not notice. Over all sources an account takes
+ * 100 wrong secrets an hour; then sources from which it has signed in within 30 days go on, others wait.
+ */
+#ifndef ABUSE_H
+#define ABUSE_H
+
+#include <prong/prong.h>
+
+enum way_in {
+	WAY_SIGN_UP,
+	WAY_SIGN_IN,
+	WAY_REFRESH,
+	WAY_PROOF,    /* a one-time secret is presented */
+	WAY_MAIL,     /* a mail is asked for */
+	WAY_PASSWORD, /* of a signed-in account, to change something */
+};
+
+/*
+ * Before anything is hashed or looked up. `account`: the normalised address, or the id as text; NULL: none is named. 0;
+ * else 429 rate_limited with Retry-After is recorded. Answers alike whether there is such an account. Suspends; works
+ * without Redis.
+ */
+int abuse_check(struct prong_ctx *ctx, enum way_in way, const char *account);
+
+/* A wrong secret, or the right one. Suspend; errors are logged only. */
+void abuse_failed(struct prong_ctx *ctx, enum way_in way, const char *account);
+void abuse_passed(struct prong_ctx *ctx, enum way_in way, const char *account);
+
+#endif

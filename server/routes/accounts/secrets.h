@@ -1,0 +1,33 @@
+/*
+ * One-time secrets: 32 random bytes in base64url that go out by mail and prove, when they come back, that the mail was
+ * read. At rest they are SHA-256 and one purpose; a single UPDATE uses them up, so of many at once one succeeds.
+ */
+#ifndef SECRETS_H
+#define SECRETS_H
+
+#include <prong/prong.h>
+
+#define SECRET_TEXT_SIZE 44 /* with its NUL */
+
+enum secret_purpose {
+	SECRET_VERIFY,	     /* the address belongs to the account: 24 hours */
+	SECRET_RESET,	     /* a new password: 30 minutes */
+	SECRET_CHANGE_EMAIL, /* the new address: 24 hours */
+};
+
+/* Makes one; `address` (may be NULL) is kept with it. Suspends; errors as prong_exec(). */
+int secret_make(struct prong_ctx *ctx, enum secret_purpose purpose, prong_uuid account_id, const char *address,
+		char ret_text[SECRET_TEXT_SIZE]);
+
+/*
+ * Uses one up, in the context's transaction where there is one, and voids the account's others of that purpose. 0 and
+ * whose it is; -ENOENT: wrong, used, expired, or of another purpose. `ret_address`: as given to secret_make(), in the
+ * context's arena. Suspends.
+ */
+int secret_use(struct prong_ctx *ctx, enum secret_purpose purpose, const char *text, prong_uuid *ret_account_id,
+	       const char **ret_address);
+
+/* Voids all of the account's: its password or address has changed. Suspends; errors as prong_exec(). */
+int secrets_void(struct prong_ctx *ctx, prong_uuid account_id);
+
+#endif

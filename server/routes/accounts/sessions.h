@@ -1,0 +1,47 @@
+/*
+ * Sessions: what a sign-in starts. A session is a family of refresh tokens, of which one is current (RFC 9700 §4.14).
+ *
+ * A refresh token is 32 random bytes behind the session's id and its number, with a MAC over all of them that tells an
+ * old token of ours from a guess; only the SHA-256 of the current one and the one before is kept. Using the current one
+ * makes its successor. Using the one before within REFRESH_GRACE gives the same successor again: it is made of the old
+ * token, a salt in the row, and a key derived from PRONG_SECRET. Any older one ends the session: somebody has a copy.
+ */
+#ifndef SESSIONS_H
+#define SESSIONS_H
+
+#include "server/routes/accounts/accounts.h"
+
+/* What a new session needs of its account. */
+struct session_owner {
+	prong_uuid id;
+	const char *email;
+	prong_time created_at;
+	const char *scope; /* names with a space between */
+	int32_t epoch;
+};
+
+/*
+ * Starts a session for an account whose password was just proven, and makes what its client is answered: tokens in the
+ * record, or in `__Host-` cookies on the reply. In the context's transaction where there is one. Suspends. 0; -ENOENT:
+ * the account has gone, or is disabled; -EHOSTDOWN: no signing key yet; else as prong_exec().
+ */
+int session_start(struct prong_ctx *ctx, const struct session_owner *owner, bool cookie, struct session **ret_session);
+
+/*
+ * Ends sessions; their access tokens are void at once (revocations.h). `reason` is kept in the row: "signed_out",
+ * "revoked", "password_changed", "reused", "disabled", "deleted". In the context's transaction, or in one of its own.
+ * Suspends; 0, or the number of sessions; errors as prong_exec().
+ */
+int session_end(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid session_id, const char *reason); /* -ENOENT */
+int sessions_end_all(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid except, const char *reason);
+
+/*
+ * A new epoch for the account: all its access tokens so far are void, while its sessions live on and get new ones by
+ * refreshing. For a change of scopes, or of what its tokens say. Suspends; -ENOENT, errors as prong_exec().
+ */
+int account_renew_epoch(struct prong_ctx *ctx, prong_uuid account_id);
+
+/* Takes the session's cookies from the client. */
+void session_clear_cookies(struct prong_ctx *ctx);
+
+#endif
