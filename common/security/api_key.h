@@ -22,17 +22,23 @@ bool api_key_is_meant(const char *text, size_t size);
 /* Form and checksum. */
 bool api_key_is_valid(const char *text, size_t size);
 
-struct api_keys; /* a process's cache of verified keys, each for at most a minute; revocations are asked at every use */
+/*
+ * A process's cache of verified keys, each for at most a minute. Both calls below ask the runtime's revocations, so a
+ * principal that they return is not revoked. It has the account's epoch as of when the key was looked up: a new epoch
+ * (a scope taken away, the account disabled) does not end a key, it has it looked up again.
+ */
+struct api_keys;
 
 struct api_keys *api_keys_new(void);
 struct api_keys *api_keys_free(struct api_keys *keys);
 
 /* A key that is in the cache. 0; -ENOENT: ask api_keys_verify(). Does not suspend. */
-int api_keys_find(struct api_keys *keys, const char *text, size_t size, struct principal *ret_principal);
+int api_keys_find(struct api_keys *keys, struct prong_ctx *ctx, const char *text, size_t size,
+		  struct principal *ret_principal);
 
 /*
- * Looks the key up. Suspends. 0; -EACCES: unknown, expired or revoked, or its account is disabled; else as
- * prong_query(). Notes the key's last use, at most once a minute.
+ * Looks the key up. Suspends. 0; -EACCES: malformed, unknown, expired or revoked, or its account is disabled or about
+ * to be deleted; else as prong_query(). Notes the key's last use, at most once a minute.
  */
 int api_keys_verify(struct api_keys *keys, struct prong_ctx *ctx, const char *text, size_t size,
 		    struct principal *ret_principal);

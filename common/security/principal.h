@@ -11,7 +11,7 @@ struct principal {
 	prong_uuid account_id;	  /* of another issuer's token: made of its iss and sub, always the same */
 	prong_uuid session_id;	  /* all zero: not of a session of ours */
 	prong_uuid api_key_id;	  /* all zero: no API key */
-	int32_t epoch;		  /* of the account when the token was made; API keys and other issuers: 0 */
+	int32_t epoch;		  /* of the account when the token was made or the key looked up; other issuers: 0 */
 	const char *scope;	  /* names with a space between; "": none */
 	const char *issuer;	  /* another one's; NULL: ours */
 	const char *subject;	  /* of another issuer; NULL: ours */
