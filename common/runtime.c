@@ -64,6 +64,7 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 								       .memory_kib = (size_t)settings->password_memory,
 								       .passes = (size_t)settings->password_passes,
 								       .permits = (size_t)settings->password_hashes,
+								       .peppers = settings->password_peppers,
 							       },
 							       permits);
 	}

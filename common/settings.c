@@ -10,6 +10,7 @@
 #include "common/postgres/postgres.h"
 #include "common/redis/redis.h"
 #include "common/schema/format.h"
+#include "common/security/pepper.h"
 
 #define MAX_FILE_SIZE 65536
 #define MIN_SECRET_SIZE 32
@@ -280,7 +281,7 @@ static const struct setting table[] = {
 		.summary = "password hashes at once over all processes"),
 	INTEGER("PASSWORD_STRENGTH", password_strength, 0, 4, .fallback = "3",
 		.summary = "what a new password must reach, 0 to 4 as zxcvbn counts; 0 takes any"),
-	TEXT("PASSWORD_PEPPERS", password_peppers, .secret = true,
+	TEXT("PASSWORD_PEPPERS", password_peppers, .secret = true, .accepts = peppers_check,
 		.summary = "keys around password hashes: VERSION:KEY, commas between; the highest version is used"),
 	CHOICE("SIGN_UP", sign_up, sign_ups, .fallback = "open",
 		.summary = "open, private (nobody learns which addresses have accounts) or closed"),

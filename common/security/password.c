@@ -7,21 +7,17 @@
 #include "common/basics.h"
 #include "common/log.h"
 #include "common/security/permit.h"
+#include "common/security/phc.h"
 #include "common/thread_pool.h"
 
 #define WAIT PRONG_SECONDS(1)
 
-/* What a stored hash may ask of us: Argon2 would do whatever the string says. */
-#define MAX_MEMORY_KIB (1024 * 1024)
-#define MAX_PASSES 10
-#define MIN_SALT 8
-#define MIN_OUTPUT 16
-
 struct password_hasher {
 	struct thread_pool *threads;
 	struct password_options options;
+	struct peppers *peppers;
 	int permits_fd;
-	char dummy[PASSWORD_HASH_SIZE]; /* of no password */
+	char dummy[PHC_SIZE]; /* of no password */
 };
 
 int password_permits_open(void)
@@ -52,9 +48,10 @@ struct password_hasher *password_hasher_new(struct thread_pool *threads, const s
 	struct password_hasher *hasher = allocate(sizeof(*hasher));
 
 	check(options->permits > 0 && permits_fd >= 0);
-	check(options->passes > 0 && options->passes <= MAX_PASSES && options->memory_kib <= MAX_MEMORY_KIB);
+	check(options->passes > 0 && options->passes <= PHC_MAX_PASSES && options->memory_kib <= PHC_MAX_MEMORY_KIB);
 	hasher->threads = threads;
 	hasher->options = *options;
+	hasher->peppers = peppers_new(options->peppers);
 	hasher->permits_fd = permits_fd;
 	make_dummy(hasher);
 	return hasher;
@@ -62,6 +59,9 @@ struct password_hasher *password_hasher_new(struct thread_pool *threads, const s
 
 struct password_hasher *password_hasher_free(struct password_hasher *hasher)
 {
+	if (!hasher)
+		return NULL;
+	peppers_free(hasher->peppers);
 	free(hasher);
 	return NULL;
 }
@@ -72,16 +72,16 @@ struct hashing {
 	struct password_hasher *hasher;
 	int64_t deadline; /* of the wait for a thread and a permit together */
 	const char *password;
-	const char *verify; /* NULL: hash instead */
-	char *ret_hash;
+	const char *verify; /* a PHC string; NULL: hash instead */
+	char *ret_phc;
 };
 
 static int hash(const struct hashing *hashing)
 {
 	const struct password_options *options = &hashing->hasher->options;
 
-	_Static_assert(PASSWORD_HASH_SIZE >= crypto_pwhash_STRBYTES, "libsodium writes that much");
-	if (crypto_pwhash_str_alg(hashing->ret_hash, hashing->password, strlen(hashing->password), options->passes,
+	_Static_assert(PHC_SIZE >= crypto_pwhash_STRBYTES, "libsodium writes that much");
+	if (crypto_pwhash_str_alg(hashing->ret_phc, hashing->password, strlen(hashing->password), options->passes,
 				  options->memory_kib * 1024, crypto_pwhash_ALG_ARGON2ID13) == 0)
 		return 0;
 	/* The only failure left is memory. It is short now, not for ever: as if there were no permit. */
@@ -120,108 +120,81 @@ static int run_on_thread(struct hashing *hashing)
 	return r;
 }
 
-int password_hash(struct password_hasher *hasher, const char *password, char ret_hash[PASSWORD_HASH_SIZE])
+int password_hash(struct password_hasher *hasher, prong_uuid account_id, const char *password,
+		  char ret_hash[PASSWORD_HASH_SIZE])
 {
-	char made[PASSWORD_HASH_SIZE] = "";
-	struct hashing hashing = { .hasher = hasher, .password = password, .ret_hash = made };
+	char phc[PHC_SIZE] = "";
+	struct hashing hashing = { .hasher = hasher, .password = password, .ret_phc = phc };
 	int r;
 
 	r = run_on_thread(&hashing);
 	if (r < 0)
 		return r;
-	memcpy(ret_hash, made, sizeof(made));
+	pepper_seal(hasher->peppers, account_id, phc, ret_hash);
 	return 0;
 }
 
 /* ---- stored hashes ---- */
 
-struct parameters {
-	size_t memory_kib, passes;
-};
-
-/* A decimal number without sign or leading zeros, followed by `end`. */
-static bool parse_number(const char **text, char end, size_t max, size_t *ret_number)
+static void report_unusable(prong_uuid account_id, const char *reason)
 {
-	const char *at = *text;
-	size_t number = 0;
+	char id[PRONG_UUID_TEXT_SIZE];
 
-	if (*at < '1' || *at > '9')
-		return false;
-	for (; *at >= '0' && *at <= '9'; at++) {
-		number = number * 10 + (size_t)(*at - '0');
-		if (number > max)
-			return false;
+	log_error("the password hash of account %s is unusable: %s", prong_uuid_format(account_id, id), reason);
+}
+
+static int open_stored(const struct password_hasher *hasher, prong_uuid account_id, const char *text,
+		       char ret_phc[PHC_SIZE], bool *ret_current)
+{
+	_cleanup_(freep) char *failure = NULL;
+	const char *reason;
+	struct phc phc;
+	bool sealed_so;
+
+	if (pepper_open(hasher->peppers, account_id, text, ret_phc, &sealed_so, &failure) < 0) {
+		report_unusable(account_id, failure);
+		return -EINVAL;
 	}
-	if (*at != end)
-		return false;
-	*text = at + 1;
-	*ret_number = number;
-	return true;
-}
-
-static bool parse_literal(const char **text, const char *literal)
-{
-	size_t length = strlen(literal);
-
-	if (strncmp(*text, literal, length) != 0)
-		return false;
-	*text += length;
-	return true;
-}
-
-#define BASE64 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
-
-static bool parse_base64(const char **text, char end, size_t min_size)
-{
-	unsigned char bytes[PASSWORD_HASH_SIZE];
-	const char *stop = strchrnul(*text, end);
-	size_t size;
-
-	if (*stop != end || *text + strspn(*text, BASE64) != stop)
-		return false;
-	if (sodium_base642bin(bytes, sizeof(bytes), *text, (size_t)(stop - *text), NULL, &size, NULL,
-			      sodium_base64_VARIANT_ORIGINAL_NO_PADDING) != 0 ||
-	    size < min_size)
-		return false;
-	*text = stop + 1;
-	return true;
-}
-
-/* The PHC string that libsodium will read again, with one lane and within our bounds. */
-static int parse_hash(const char *text, struct parameters *ret_parameters)
-{
-	struct parameters parameters;
-
-	if (strnlen(text, PASSWORD_HASH_SIZE) == PASSWORD_HASH_SIZE)
+	if (phc_parse(ret_phc, &phc, &reason) < 0) {
+		report_unusable(account_id, reason);
 		return -EINVAL;
-	if (!parse_literal(&text, "$argon2id$v=19$m=") ||
-	    !parse_number(&text, ',', MAX_MEMORY_KIB, &parameters.memory_kib) || parameters.memory_kib < 8 ||
-	    !parse_literal(&text, "t=") || !parse_number(&text, ',', MAX_PASSES, &parameters.passes) ||
-	    !parse_literal(&text, "p=1$") || !parse_base64(&text, '$', MIN_SALT) ||
-	    !parse_base64(&text, '\0', MIN_OUTPUT))
-		return -EINVAL;
-	*ret_parameters = parameters;
+	}
+	*ret_current =
+		sealed_so && phc.memory_kib == hasher->options.memory_kib && phc.passes == hasher->options.passes;
 	return 0;
 }
 
-int password_verify(struct password_hasher *hasher, const char *password, const char *hash_text, bool *ret_rehash)
+int password_verify(struct password_hasher *hasher, prong_uuid account_id, const char *password, const char *hash_text,
+		    bool *ret_rehash)
 {
-	struct hashing hashing = { .hasher = hasher, .password = password, .verify = hash_text };
-	struct parameters parameters;
+	char phc[PHC_SIZE];
+	struct hashing hashing = { .hasher = hasher, .password = password, .verify = phc };
+	bool current = true;
 	int r;
 
 	if (!hash_text)
 		hashing.verify = hasher->dummy;
-	r = parse_hash(hashing.verify, &parameters);
-	if (r < 0)
-		return r;
+	else if (open_stored(hasher, account_id, hash_text, phc, &current) < 0)
+		return -EINVAL;
 	r = run_on_thread(&hashing);
 	if (r < 0)
 		return r;
 	if (!hash_text)
 		return -EACCES;
 	if (ret_rehash)
-		*ret_rehash = parameters.memory_kib != hasher->options.memory_kib ||
-			      parameters.passes != hasher->options.passes;
+		*ret_rehash = !current;
 	return 0;
+}
+
+int password_hash_check(const char *text, const char **ret_reason)
+{
+	struct phc phc;
+
+	return phc_parse(text, &phc, ret_reason);
+}
+
+void password_seal(struct password_hasher *hasher, prong_uuid account_id, const char *phc,
+		   char ret_hash[PASSWORD_HASH_SIZE])
+{
+	pepper_seal(hasher->peppers, account_id, phc, ret_hash);
 }

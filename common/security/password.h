@@ -8,12 +8,15 @@
 
 #include <prong/context.h>
 
+#include "common/security/pepper.h"
+
 struct thread_pool;
 struct password_hasher;
 
 struct password_options {
 	size_t memory_kib, passes;
 	size_t permits;
+	const char *peppers; /* as peppers_check() accepts them; NULL: none */
 };
 
 /* The memory file whose bytes are the permits; made by the master before it forks. Returns the fd, or negative errno.
@@ -26,16 +29,32 @@ struct password_hasher *password_hasher_free(struct password_hasher *hasher);
 
 #define PASSWORD_MIN_SIZE 8
 #define PASSWORD_MAX_SIZE 1024
-#define PASSWORD_HASH_SIZE 128 /* a PHC string with its NUL */
-
-/* Both suspend. -EAGAIN: too many at once; -ETIMEDOUT, -ECANCELED while still waiting. */
-int password_hash(struct password_hasher *hasher, const char *password, char ret_hash[PASSWORD_HASH_SIZE]);
+#define PASSWORD_HASH_SIZE PEPPER_SEALED_SIZE /* what is stored: a PHC string, sealed where there are peppers */
 
 /*
- * 0: right. -EACCES: wrong, or `hash` is NULL (no such account): then a dummy of the current parameters is verified, so
- * both take the same time. -EINVAL: the stored hash is malformed or its parameters are beyond 1 GiB, 10 passes or one
- * lane. `ret_rehash` (may be NULL): made with other than the current parameters.
+ * Hashes a password for the account's row; with peppers the hash serves that account only. Suspends. -EAGAIN: too many
+ * at once; -ETIMEDOUT, -ECANCELED while still waiting.
  */
-int password_verify(struct password_hasher *hasher, const char *password, const char *hash, bool *ret_rehash);
+int password_hash(struct password_hasher *hasher, prong_uuid account_id, const char *password,
+		  char ret_hash[PASSWORD_HASH_SIZE]);
+
+/*
+ * Suspends. 0: right. -EACCES: wrong, or `hash` is NULL (no such account): then a dummy of the current parameters is
+ * verified, so both take the same time. -EINVAL: the stored hash is unusable, and a line of the log says why: it is
+ * malformed, its parameters are beyond 1 GiB, 10 passes or one lane, or its pepper is unknown. `ret_rehash` (may be
+ * NULL): made with other than the current parameters or pepper. Further errors as password_hash().
+ */
+int password_verify(struct password_hasher *hasher, prong_uuid account_id, const char *password, const char *hash,
+		    bool *ret_rehash);
+
+/*
+ * Whether a hash from elsewhere can be an account's: a PHC string of Argon2id within the bounds above. 0, or -EINVAL
+ * and a reason (a constant) that names what is wrong with it, as in "its parallelism is not p=1".
+ */
+int password_hash_check(const char *text, const char **ret_reason);
+
+/* What is stored of such a hash: sealed where there are peppers. */
+void password_seal(struct password_hasher *hasher, prong_uuid account_id, const char *phc,
+		   char ret_hash[PASSWORD_HASH_SIZE]);
 
 #endif

@@ -28,6 +28,7 @@ int create_account(struct prong_ctx *ctx)
 	const struct credentials *in = prong_body(ctx, credentials);
 	size_t password_size = strlen(in->password);
 	char email[EMAIL_SIZE], hash[PASSWORD_HASH_SIZE];
+	prong_uuid id = prong_uuid_make();
 	struct account *account;
 	int r;
 
@@ -39,13 +40,13 @@ int create_account(struct prong_ctx *ctx)
 	if (password_size > PASSWORD_MAX_SIZE)
 		return prong_fail_field(ctx, "/password", "too_long", "A password has at most %d bytes.",
 					PASSWORD_MAX_SIZE);
-	r = password_hash(ctx->runtime->password_hasher, in->password, hash);
+	r = password_hash(ctx->runtime->password_hasher, id, in->password, hash);
 	if (r < 0)
 		return r;
 	r = prong_query_one(ctx, account, &account,
 			    "INSERT INTO prong_accounts (id, email, email_normalised, password_hash)"
 			    " VALUES ($1, $2, $3, $4) RETURNING id, email, created_at",
-			    prong_uuid_make(), in->email, email, hash);
+			    id, in->email, email, hash);
 	if (r == -EEXIST)
 		return prong_fail(ctx, 409, "email_taken", "There is an account with this address already.");
 	if (r < 0)

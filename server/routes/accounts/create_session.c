@@ -33,15 +33,13 @@ static int refuse(struct prong_ctx *ctx)
 static int verify(struct prong_ctx *ctx, const struct known_account *known, const char *password, bool *ret_rehash)
 {
 	struct password_hasher *hasher = ctx->runtime->password_hasher;
-	char id[PRONG_UUID_TEXT_SIZE];
+	static const prong_uuid nobody;
 	int r;
 
-	r = password_verify(hasher, password, known ? known->password_hash : NULL, ret_rehash);
-	if (r == -EINVAL) {
-		prong_log(ctx, PRONG_LOG_ERROR, "account %s: the stored password hash is unusable",
-			  prong_uuid_format(known->id, id));
-		r = password_verify(hasher, password, NULL, NULL);
-	}
+	r = password_verify(hasher, known ? known->id : nobody, password, known ? known->password_hash : NULL,
+			    ret_rehash);
+	if (r == -EINVAL)
+		r = password_verify(hasher, nobody, password, NULL, NULL);
 	return r;
 }
 
@@ -51,7 +49,7 @@ static void rehash(struct prong_ctx *ctx, const struct known_account *known, con
 	char hash[PASSWORD_HASH_SIZE];
 	int r;
 
-	r = password_hash(ctx->runtime->password_hasher, password, hash);
+	r = password_hash(ctx->runtime->password_hasher, known->id, password, hash);
 	if (r == 0)
 		r = prong_exec(ctx,
 			       "UPDATE prong_accounts SET password_hash = $3, updated_at = now()"

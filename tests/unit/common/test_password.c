@@ -14,6 +14,7 @@
 
 #define RIGHT "correct horse battery"
 
+static const prong_uuid account = { { 7 } };
 static const struct password_options small = { .memory_kib = 256, .passes = 1, .permits = 2 };
 
 /* A process's worth of what hashing needs; `body` runs on a coroutine. */
@@ -64,14 +65,14 @@ static void hash_and_verify(struct bench *bench)
 	char hash[PASSWORD_HASH_SIZE], other[PASSWORD_HASH_SIZE];
 	bool rehash = true;
 
-	CU_ASSERT_EQUAL(password_hash(bench->hasher, RIGHT, hash), 0);
-	CU_ASSERT_EQUAL(password_hash(bench->hasher, RIGHT, other), 0);
+	CU_ASSERT_EQUAL(password_hash(bench->hasher, account, RIGHT, hash), 0);
+	CU_ASSERT_EQUAL(password_hash(bench->hasher, account, RIGHT, other), 0);
 	CU_ASSERT_EQUAL(strncmp(hash, "$argon2id$v=19$m=256,t=1,p=1$", 29), 0);
 	CU_ASSERT_STRING_NOT_EQUAL(hash, other);
-	CU_ASSERT_EQUAL(password_verify(bench->hasher, RIGHT, hash, &rehash), 0);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, RIGHT, hash, &rehash), 0);
 	CU_ASSERT_FALSE(rehash);
-	CU_ASSERT_EQUAL(password_verify(bench->hasher, RIGHT " ", hash, NULL), -EACCES);
-	CU_ASSERT_EQUAL(password_verify(bench->hasher, "", hash, NULL), -EACCES);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, RIGHT " ", hash, NULL), -EACCES);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, "", hash, NULL), -EACCES);
 }
 
 TEST(password, verifies_what_it_hashed)
@@ -85,17 +86,17 @@ static void take_every_byte(struct bench *bench)
 
 	memset(longest, 'x', PASSWORD_MAX_SIZE);
 	longest[PASSWORD_MAX_SIZE] = '\0';
-	CU_ASSERT_EQUAL(password_hash(bench->hasher, longest, hash), 0);
-	CU_ASSERT_EQUAL(password_verify(bench->hasher, longest, hash, NULL), 0);
+	CU_ASSERT_EQUAL(password_hash(bench->hasher, account, longest, hash), 0);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, longest, hash, NULL), 0);
 	longest[PASSWORD_MAX_SIZE - 1] = 'y';
-	CU_ASSERT_EQUAL(password_verify(bench->hasher, longest, hash, NULL), -EACCES);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, longest, hash, NULL), -EACCES);
 
 	/* Composed and decomposed are different passwords; case and spaces count. */
-	CU_ASSERT_EQUAL(password_hash(bench->hasher, " P\xc3\xa9re No\xc3\xabl ", hash), 0);
-	CU_ASSERT_EQUAL(password_verify(bench->hasher, " P\xc3\xa9re No\xc3\xabl ", hash, NULL), 0);
-	CU_ASSERT_EQUAL(password_verify(bench->hasher, " Pe\xcc\x81re No\xc3\xabl ", hash, NULL), -EACCES);
-	CU_ASSERT_EQUAL(password_verify(bench->hasher, " p\xc3\xa9re No\xc3\xabl ", hash, NULL), -EACCES);
-	CU_ASSERT_EQUAL(password_verify(bench->hasher, "P\xc3\xa9re No\xc3\xabl", hash, NULL), -EACCES);
+	CU_ASSERT_EQUAL(password_hash(bench->hasher, account, " P\xc3\xa9re No\xc3\xabl ", hash), 0);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, " P\xc3\xa9re No\xc3\xabl ", hash, NULL), 0);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, " Pe\xcc\x81re No\xc3\xabl ", hash, NULL), -EACCES);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, " p\xc3\xa9re No\xc3\xabl ", hash, NULL), -EACCES);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, "P\xc3\xa9re No\xc3\xabl", hash, NULL), -EACCES);
 }
 
 TEST(password, counts_every_byte)
@@ -107,13 +108,13 @@ static void verify_nobody(struct bench *bench)
 {
 	bool rehash = true;
 
-	CU_ASSERT_EQUAL(password_verify(bench->hasher, RIGHT, NULL, &rehash), -EACCES);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, RIGHT, NULL, &rehash), -EACCES);
 	CU_ASSERT_TRUE(rehash);
 	/* Without permits it waits and fails as a real one does: the dummy is hashed, not skipped. */
 	_cleanup_(closep) int first = permit_take(bench->permits, 2, 0);
 	_cleanup_(closep) int second = permit_take(bench->permits, 2, 0);
 	CU_ASSERT(first >= 0 && second >= 0);
-	CU_ASSERT_EQUAL(password_verify(bench->hasher, RIGHT, NULL, NULL), -EAGAIN);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, RIGHT, NULL, NULL), -EAGAIN);
 }
 
 TEST(password, hashes_a_dummy_for_nobody)
@@ -128,11 +129,11 @@ static void wait_in_vain(struct bench *bench)
 	char hash[PASSWORD_HASH_SIZE] = "untouched";
 
 	CU_ASSERT(first >= 0 && second >= 0);
-	CU_ASSERT_EQUAL(password_hash(bench->hasher, RIGHT, hash), -EAGAIN);
+	CU_ASSERT_EQUAL(password_hash(bench->hasher, account, RIGHT, hash), -EAGAIN);
 	CU_ASSERT_STRING_EQUAL(hash, "untouched");
 	close(first);
 	first = -1;
-	CU_ASSERT_EQUAL(password_hash(bench->hasher, RIGHT, hash), 0);
+	CU_ASSERT_EQUAL(password_hash(bench->hasher, account, RIGHT, hash), 0);
 }
 
 TEST(password, gives_up_without_a_permit)
@@ -147,9 +148,9 @@ static void verify_from_elsewhere(struct bench *bench)
 {
 	bool rehash = false;
 
-	CU_ASSERT_EQUAL(password_verify(bench->hasher, "password", REFERENCE, &rehash), 0);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, "password", REFERENCE, &rehash), 0);
 	CU_ASSERT_TRUE(rehash);
-	CU_ASSERT_EQUAL(password_verify(bench->hasher, "Password", REFERENCE, NULL), -EACCES);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, "Password", REFERENCE, NULL), -EACCES);
 }
 
 TEST(password, verifies_hashes_from_elsewhere)
@@ -195,7 +196,7 @@ static void refuse_stored(struct bench *bench)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++)
-		CU_ASSERT_EQUAL(password_verify(bench->hasher, "password", wrong[i], NULL), -EINVAL);
+		CU_ASSERT_EQUAL(password_verify(bench->hasher, account, "password", wrong[i], NULL), -EINVAL);
 }
 
 TEST(password, bounds_what_a_stored_hash_may_ask)
@@ -212,16 +213,16 @@ static void agree_with_oracle(struct bench *bench)
 		char hash[PASSWORD_HASH_SIZE];
 		bool rehash = false;
 
-		CU_ASSERT_EQUAL(password_hash(bench->hasher, passwords[i], hash), 0);
+		CU_ASSERT_EQUAL(password_hash(bench->hasher, account, passwords[i], hash), 0);
 		CU_ASSERT_EQUAL(argon2id_verify(hash, passwords[i], strlen(passwords[i])), ARGON2_OK);
 		CU_ASSERT_EQUAL(argon2id_verify(hash, "another", 7), ARGON2_VERIFY_MISMATCH);
 
 		CU_ASSERT_EQUAL(argon2id_hash_encoded(3, 512, 1, passwords[i], strlen(passwords[i]), "sixteen bytes ok",
 						      16, 32, hash, sizeof(hash)),
 				ARGON2_OK);
-		CU_ASSERT_EQUAL(password_verify(bench->hasher, passwords[i], hash, &rehash), 0);
+		CU_ASSERT_EQUAL(password_verify(bench->hasher, account, passwords[i], hash, &rehash), 0);
 		CU_ASSERT_TRUE(rehash);
-		CU_ASSERT_EQUAL(password_verify(bench->hasher, "another", hash, NULL), -EACCES);
+		CU_ASSERT_EQUAL(password_verify(bench->hasher, account, "another", hash, NULL), -EACCES);
 	}
 }
 
@@ -235,7 +236,7 @@ static void hash_for_ever(struct bench *bench)
 {
 	char hash[PASSWORD_HASH_SIZE];
 
-	while (password_hash(bench->hasher, RIGHT, hash) == 0)
+	while (password_hash(bench->hasher, account, RIGHT, hash) == 0)
 		;
 	_exit(1);
 }
@@ -275,7 +276,7 @@ static void verify_in_crowd(void *argument)
 	struct crowd *crowd = argument;
 	char hash[PASSWORD_HASH_SIZE];
 
-	crowd->right += password_hash(crowd->bench->hasher, RIGHT, hash) == 0;
+	crowd->right += password_hash(crowd->bench->hasher, account, RIGHT, hash) == 0;
 	crowd->done++;
 	if (crowd->done == 32)
 		loop_stop(crowd->bench->loop);
