@@ -2,6 +2,7 @@
 #include "common/context.h"
 #include "common/security/password.h"
 #include "server/routes/accounts/accounts.h"
+#include "server/routes/accounts/password_rules.h"
 
 /*
  * A courtesy: the account exists already, and the client must hear so. When the queue cannot take the mail, it is the
@@ -26,7 +27,6 @@ static void send_welcome(struct prong_ctx *ctx, const struct account *account)
 int create_account(struct prong_ctx *ctx)
 {
 	const struct credentials *in = prong_body(ctx, credentials);
-	size_t password_size = strlen(in->password);
 	char email[EMAIL_SIZE], hash[PASSWORD_HASH_SIZE];
 	prong_uuid id = prong_uuid_make();
 	struct account *account;
@@ -34,12 +34,9 @@ int create_account(struct prong_ctx *ctx)
 
 	if (email_normalise(in->email, email) < 0)
 		return prong_fail_field(ctx, "/email", "format", "Only addresses of ASCII characters are taken.");
-	if (password_size < PASSWORD_MIN_SIZE)
-		return prong_fail_field(ctx, "/password", "too_short", "A password has at least %d bytes.",
-					PASSWORD_MIN_SIZE);
-	if (password_size > PASSWORD_MAX_SIZE)
-		return prong_fail_field(ctx, "/password", "too_long", "A password has at most %d bytes.",
-					PASSWORD_MAX_SIZE);
+	r = password_accept(ctx, "/password", in->password, (const char *[]){ in->email, NULL });
+	if (r < 0)
+		return r;
 	r = password_hash(ctx->runtime->password_hasher, id, in->password, hash);
 	if (r < 0)
 		return r;
