@@ -63,6 +63,12 @@ int postgres_run(struct prong_ctx *ctx, const char *sql, struct prong_parameters
 		 struct postgres_result **ret_result);
 
 /*
+ * Sends a statement that nobody waits for, on a shared connection that is ready now. Where there is none, or the server
+ * refuses it, it is lost. Does not suspend.
+ */
+void postgres_send(struct postgres *postgres, const char *sql, struct prong_parameters parameters);
+
+/*
  * The texts as a literal of an array, to be a parameter; in the context's arena. They must need no quoting: ids, names.
  */
 const char *postgres_array(struct prong_ctx *ctx, const char *const texts[], size_t count);

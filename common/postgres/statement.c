@@ -176,3 +176,13 @@ int statement_run(struct postgres *postgres, struct prong_ctx *ctx, const char *
 		ctx->transaction_failed = true;
 	return r;
 }
+
+void postgres_send(struct postgres *postgres, const char *sql, struct prong_parameters parameters)
+{
+	struct postgres_connection *connection = pool_idle(postgres);
+	struct encoded encoded;
+	struct parameter_texts texts = encode_all(parameters, &encoded);
+
+	if (connection && connection->pool->shared)
+		statement_forget(connection_send(connection, NULL, sql, &texts, false));
+}
