@@ -7,6 +7,7 @@
 #include "common/loop.h"
 #include "common/postgres/postgres.h"
 #include "common/redis/redis.h"
+#include "common/security/api_key.h"
 #include "common/security/keyring.h"
 #include "common/security/password.h"
 #include "common/thread_pool.h"
@@ -67,6 +68,7 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 								       .peppers = settings->password_peppers,
 							       },
 							       permits);
+		runtime->api_keys = api_keys_new();
 	}
 	return runtime;
 }
@@ -75,6 +77,7 @@ struct runtime *runtime_free(struct runtime *runtime)
 {
 	if (!runtime)
 		return NULL;
+	runtime->api_keys = api_keys_free(runtime->api_keys);
 	runtime->password_hasher = password_hasher_free(runtime->password_hasher);
 	runtime->keyring = keyring_free(runtime->keyring);
 	runtime->jobs = job_queue_free(runtime->jobs);

@@ -14,6 +14,7 @@ struct thread_pool;
 struct postgres;
 struct redis;
 struct job_queue;
+struct api_keys;
 struct keyring;
 struct password_hasher;
 
@@ -29,6 +30,7 @@ struct runtime {
 	struct job_queue *jobs;
 	struct keyring *keyring;		 /* NULL without the accounts module, and in commands */
 	struct password_hasher *password_hasher; /* likewise */
+	struct api_keys *api_keys;		 /* likewise */
 };
 
 /* What a process needs besides the loop. */

@@ -14,6 +14,8 @@
 #define API_KEY_HASH_SIZE 32
 
 void api_key_make(char ret_key[API_KEY_SIZE]);
+
+/* Of a valid key, which may come without its NUL. */
 void api_key_hash(const char *key, unsigned char ret_hash[API_KEY_HASH_SIZE]);
 
 /* Whether a bearer token is meant to be an API key: it has the prefix. */
