@@ -87,6 +87,36 @@ int bearer_token(const struct http_head *head, struct http_text *ret_token)
 	return 0;
 }
 
+/* Scheme, host and port of a URL, as in Origin: without the scheme's own port. */
+static struct http_text origin_of(const char *url)
+{
+	const char *authority = strstr(url, "://") + 3;
+	struct http_text origin = { url, (size_t)(authority - url) + strcspn(authority, "/") };
+	const char *port = strncasecmp(url, "https:", 6) == 0 ? ":443" : ":80";
+	size_t size = strlen(port);
+
+	if (origin.size > size && memcmp(origin.data + origin.size - size, port, size) == 0)
+		origin.size -= size;
+	return origin;
+}
+
+enum request_origin request_origin(const struct http_head *head, const char *public_url)
+{
+	bool repeated = false;
+	struct http_text site = http_field(head, "sec-fetch-site", &repeated), origin, own;
+
+	if (site.data)
+		return !repeated && (http_text_is(site, "same-origin") || http_text_is(site, "none")) ? ORIGIN_SAME
+												      : ORIGIN_OTHER;
+	origin = http_field(head, "origin", &repeated);
+	if (!origin.data)
+		return ORIGIN_NOT_SAID;
+	own = origin_of(public_url);
+	if (repeated || origin.size != own.size || strncasecmp(origin.data, own.data, own.size) != 0)
+		return ORIGIN_OTHER;
+	return ORIGIN_SAME;
+}
+
 bool header_name_is_settable(const char *name)
 {
 	static const char *const ours[] = { "connection", "content-length", "content-type",	 "date",

@@ -16,6 +16,13 @@ bool request_id_is_valid(struct http_text value);
  */
 int bearer_token(const struct http_head *head, struct http_text *ret_token);
 
+/*
+ * Whether a browser sent the request from a page of ours, by Sec-Fetch-Site (Fetch Metadata), else by Origin, which
+ * must be that of `public_url`. Host says nothing about it: whoever makes a name lead here chooses it.
+ */
+enum request_origin { ORIGIN_SAME, ORIGIN_OTHER, ORIGIN_NOT_SAID };
+enum request_origin request_origin(const struct http_head *head, const char *public_url);
+
 /* Whether an application may set this header of a reply; those that frame it or that we always write are ours. */
 bool header_name_is_settable(const char *name);
 bool header_value_is_valid(const char *value); /* no control characters but TAB */

@@ -246,10 +246,10 @@ class Services:
 
 
 class Response:
-    """One response: status, headers (name in lowercase → value), body."""
+    """One response: status, headers (name in lowercase → value), body; cookies (name → value and attributes)."""
 
-    def __init__(self, status, headers, body):
-        self.status, self.headers, self.body = status, headers, body
+    def __init__(self, status, headers, body, cookies=None):
+        self.status, self.headers, self.body, self.cookies = status, headers, body, cookies or {}
 
     def json(self):
         return json.loads(self.body)
@@ -337,12 +337,17 @@ class Connection:
         status_line = self._take_line()
         version, status, _ = status_line.decode("ascii").split(" ", 2)
         assert version == "HTTP/1.1", status_line
-        headers = {}
+        headers, cookies = {}, {}
         while line := self._take_line():
             name, value = line.decode("latin-1").split(":", 1)
-            assert name.lower() not in headers or name.lower() == "set-cookie", f"{name} twice"
+            if name.lower() == "set-cookie":
+                cookie, _, rest = value.strip().partition("=")
+                assert cookie not in cookies, f"{cookie} twice"
+                cookies[cookie] = rest
+            else:
+                assert name.lower() not in headers, f"{name} twice"
             headers[name.lower()] = value.strip()
-        return Response(int(status), headers, self._read_body(method, int(status), headers))
+        return Response(int(status), headers, self._read_body(method, int(status), headers), cookies)
 
     def _read_body(self, method, status, headers):
         if method == "HEAD" or status < 200 or status in (204, 304):
