@@ -2,7 +2,7 @@
 
 #include "common/log.h"
 #include "common/schema/schema.h"
-#include "common/security/keyring.h"
+#include "server/http/authenticate.h"
 #include "server/http/checks.h"
 #include "server/http/connection.h"
 #include "server/http/http_metrics.h"
@@ -31,7 +31,7 @@ struct exchange *exchange_take(struct http_server *server, struct http_connectio
 	exchange->head.is_head = false;
 	exchange->query = NULL;
 	exchange->coroutine = NULL;
-	exchange->starting = exchange->abandoned = exchange->body_unread = exchange->close = false;
+	exchange->starting = exchange->abandoned = exchange->body_unread = exchange->close = exchange->deferred = false;
 	exchange->started = monotonic_us();
 	exchange->headers = NULL;
 	exchange->last_header = &exchange->headers;
@@ -235,73 +235,6 @@ static enum exchange_step refuse_route(struct exchange *exchange, int result)
 	return refuse_with(exchange, 405, NULL, "This path does not take this method; Allow says which it does.");
 }
 
-static enum exchange_step refuse_token(struct exchange *exchange, const char *challenge, const char *code,
-				       const char *detail)
-{
-	reply_header_add(exchange, "WWW-Authenticate", challenge);
-	return refuse_with(exchange, 401, code, detail);
-}
-
-/* True when the account is known; otherwise the exchange is answered. */
-static bool authenticate(struct exchange *exchange)
-{
-	struct runtime *runtime = exchange->server->runtime;
-	struct prong_ctx *ctx = &exchange->ctx;
-	const struct signing_key *keys;
-	struct token_claims claims;
-	struct http_text token;
-	const char *reason = NULL;
-	size_t n_keys;
-	int r;
-
-	r = bearer_token(&exchange->head, &token);
-	if (r == -ENOENT) {
-		refuse_token(exchange, "Bearer", "token_missing", "Sign in: send Authorization: Bearer TOKEN.");
-		return false;
-	}
-	if (r < 0) {
-		refuse_token(exchange, "Bearer error=\"invalid_request\"", "invalid_request",
-			     "Send one Authorization field of the form Bearer TOKEN.");
-		return false;
-	}
-	keys = runtime->keyring ? keyring_all(runtime->keyring, &n_keys) : NULL;
-	if (!keys) {
-		refuse(exchange, &(struct problem){ .status = 503,
-						    .code = "unavailable",
-						    .detail = "Tokens cannot be verified yet. Try again.",
-						    .retry_after = 1 });
-		return false;
-	}
-	r = token_verify(&ctx->arena, keys, n_keys, token.data, token.size, runtime->settings->public_url,
-			 runtime->settings->public_url, (int64_t)time(NULL), &claims, &reason);
-	if (r < 0) {
-		prong_log(ctx, PRONG_LOG_DEBUG, "access token refused: %s", reason);
-		refuse_token(exchange, "Bearer error=\"invalid_token\"", "invalid_token",
-			     "The access token is not valid or has expired.");
-		return false;
-	}
-	ctx->signed_in = true;
-	ctx->principal = claims.principal;
-	return true;
-}
-
-/* True when the client may use the route; otherwise the exchange is answered. */
-static bool authorize(struct exchange *exchange)
-{
-	enum prong_access access = exchange->match.route->access;
-
-	if (access == PRONG_PUBLIC)
-		return true;
-	if (!authenticate(exchange))
-		return false;
-	if (access != PRONG_ADMIN || prong_has_scope(&exchange->ctx, SCOPE_ADMIN))
-		return true;
-	reply_header_add(exchange, "WWW-Authenticate",
-			 "Bearer error=\"insufficient_scope\", scope=\"" SCOPE_ADMIN "\"");
-	refuse_with(exchange, 403, "admin_required", "This is for accounts with the scope " SCOPE_ADMIN ".");
-	return false;
-}
-
 size_t exchange_max_body(const struct exchange *exchange)
 {
 	size_t own = exchange->match.route->max_body;
@@ -343,6 +276,7 @@ static bool accept_body(struct exchange *exchange)
 
 enum exchange_step exchange_begin(struct exchange *exchange)
 {
+	struct problem problem;
 	int r;
 
 	exchange->body_unread = exchange->head.framing != HTTP_NO_BODY;
@@ -351,8 +285,10 @@ enum exchange_step exchange_begin(struct exchange *exchange)
 	r = find_route(exchange);
 	if (r < 0)
 		return refuse_route(exchange, r);
-	if (!authorize(exchange))
-		return EXCHANGE_ANSWERED;
+	r = authenticate(exchange, &problem);
+	if (r == -EACCES)
+		return refuse(exchange, &problem);
+	exchange->deferred = r == -EAGAIN;
 	if (!accept_body(exchange))
 		return EXCHANGE_ANSWERED;
 	return exchange->body_unread ? EXCHANGE_NEEDS_BODY : exchange_run(exchange, NULL, 0);
@@ -382,7 +318,7 @@ static bool bind_query(struct exchange *exchange)
 	return true;
 }
 
-static bool bind_body(struct exchange *exchange, const char *body, size_t size)
+static bool bind_body(struct exchange *exchange)
 {
 	struct prong_ctx *ctx = &exchange->ctx;
 	const struct prong_schema *schema = exchange->match.route->body;
@@ -394,7 +330,8 @@ static bool bind_body(struct exchange *exchange, const char *body, size_t size)
 	if (!schema)
 		return true;
 	errors.count = 0;
-	r = schema_bind_json(schema, SCHEMA_BODY, body ? body : "", size, &ctx->arena, &record, &detail, &errors);
+	r = schema_bind_json(schema, SCHEMA_BODY, exchange->body.data, exchange->body.size, &ctx->arena, &record,
+			     &detail, &errors);
 	if (r == -EINVAL) {
 		refuse(exchange, &(struct problem){ .status = 422,
 						    .code = "invalid_body",
@@ -442,6 +379,25 @@ static void count_requests(struct http_server *server, int change)
 	http_metrics_active(server->n_requests);
 }
 
+/*
+ * What waited for the coroutine: only whoever is authenticated learns what is wrong with the request. False: it is
+ * answered, or its client has gone.
+ */
+static bool admit(struct exchange *exchange)
+{
+	struct problem problem;
+
+	if (!exchange->deferred)
+		return true;
+	if (authenticate(exchange, &problem) == 0)
+		return bind_query(exchange) && bind_body(exchange);
+	if (exchange->abandoned)
+		reply_result(exchange, -ECANCELED);
+	else
+		refuse(exchange, &problem);
+	return false;
+}
+
 static void handle(void *argument)
 {
 	struct exchange *exchange = argument;
@@ -450,7 +406,8 @@ static void handle(void *argument)
 
 	count_requests(exchange->server, 1);
 	coroutine_set_deadline(exchange->coroutine, exchange->started + timeout);
-	reply_result(exchange, route->handler(&exchange->ctx));
+	if (admit(exchange))
+		reply_result(exchange, route->handler(&exchange->ctx));
 	context_end(&exchange->ctx);
 	count_requests(exchange->server, -1);
 	exchange->coroutine = NULL;
@@ -471,7 +428,8 @@ enum exchange_step exchange_run(struct exchange *exchange, const char *body, siz
 	if (exchange->body_unread)
 		exchange->started = monotonic_us();
 	exchange->body_unread = false;
-	if (!bind_query(exchange) || !bind_body(exchange, body, size))
+	exchange->body = (struct http_text){ body ? body : "", size };
+	if (!exchange->deferred && (!bind_query(exchange) || !bind_body(exchange)))
 		return EXCHANGE_ANSWERED;
 	/* Probes are answered however much is going on: a busy process is no dead one. */
 	if (server->n_requests >= max && !routes_is_builtin(exchange->match.route))

@@ -1,7 +1,7 @@
 /*
- * One request and its reply: match → check → bind → coroutine → handler → reply. An exchange belongs to its connection,
- * which parses the head, collects the body, and sends what stands in `reply` once the exchange is over. It is taken
- * from the server's pool when a head is complete and given back after its reply.
+ * One request and its reply: match → authenticate → check → bind → coroutine → handler → reply. An exchange belongs to
+ * its connection, which parses the head, collects the body, and sends what stands in `reply` once the exchange is over.
+ * It is taken from the server's pool when a head is complete and given back after its reply.
  *
  * Everything here runs on the loop outside coroutines but the handler and its end. Pointers into the request (`head`,
  * the body) are into the connection's buffers, which do not move while the exchange lives.
@@ -32,7 +32,9 @@ struct exchange {
 	struct http_head head;
 	struct route_match match; /* valid where `match.route` is set */
 	struct prong_ctx ctx;
-	const void *query; /* bound to the route's schema */
+	bool deferred;	       /* authenticated only on the coroutine; query string and body are bound after that */
+	struct http_text body; /* whole, from exchange_run() on */
+	const void *query;     /* bound to the route's schema */
 
 	struct coroutine *coroutine; /* until the handler is over: then the reply is whole, or dropped */
 	bool starting;		     /* coroutine_start() has not returned yet */
