@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <strings.h>
 
+#include "common/address.h"
 #include "common/env_file.h"
 #include "common/memory.h"
 #include "common/postgres/postgres.h"
@@ -150,6 +151,15 @@ static int check_watchdog_timeout(const char *text, char **ret_reason)
 	    (value == 0 || (value >= PRONG_SECONDS(2) && value <= PRONG_SECONDS(25))))
 		return 0;
 	return fail(ret_reason, "it is from 2s to 25s, or 0 for no watchdog");
+}
+
+static int check_trusted_proxies(const char *text, char **ret_reason)
+{
+	struct address_list list = { 0 };
+	int r = address_list_parse(text, &list, ret_reason);
+
+	address_list_free(&list);
+	return r;
 }
 
 static char *compute_processors(const struct settings *settings)
@@ -305,7 +315,7 @@ static const struct setting table[] = {
 		.summary = "how long the audit log is kept"),
 	TEXT("ACCOUNT_URL", account_url, .compute = compute_account_url, .accepts = check_public_url,
 		.summary = "where the pages are that links in mails lead to"),
-	TEXT("TRUSTED_PROXIES", trusted_proxies,
+	TEXT("TRUSTED_PROXIES", trusted_proxies, .accepts = check_trusted_proxies,
 		.summary = "proxies whose X-Forwarded-For is believed: addresses and prefixes, commas between"),
 	TEXT("TRUSTED_ISSUERS", trusted_issuers,
 		.summary = "others whose access tokens are taken: ISSUER AUDIENCE JWKS_URL, commas between"),

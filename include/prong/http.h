@@ -56,7 +56,7 @@ int prong_path_uuid(struct prong_ctx *ctx, const char *name, prong_uuid *ret_uui
 
 /*
  * The client's address as text, "203.0.113.7" or "2001:db8::7"; of a request that came through TRUSTED_PROXIES, what
- * they say in X-Forwarded-For. Lives as long as the request.
+ * they say in X-Forwarded-For; "unix" of a client on a Unix socket. NULL in a job. Lives as long as the request.
  */
 const char *prong_client_address(const struct prong_ctx *ctx);
 

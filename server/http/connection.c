@@ -533,13 +533,16 @@ static void on_resume(void *argument)
 		proceed(connection);
 }
 
-void http_connection_open(struct http_server *server, int fd)
+void http_connection_open(struct http_server *server, int fd, const struct sockaddr_storage *peer)
 {
 	struct http_connection *connection = allocate(sizeof(*connection));
 	struct event_base *base = loop_base(server->runtime->loop);
+	struct address address = address_of_socket(peer);
 
 	connection->server = server;
 	connection->fd = fd;
+	client_init(&connection->peer, &address);
+	connection->peer_is_proxy = address_list_has(&server->trusted_proxies, &address);
 	connection->timer_at = INT64_MAX;
 	connection->since = monotonic_us();
 	connection->resume = (struct loop_task){ .function = on_resume, .argument = connection };

@@ -15,6 +15,7 @@
 
 #include "common/buffer.h"
 #include "common/loop.h"
+#include "server/http/client.h"
 #include "server/http/parser.h"
 
 struct exchange;
@@ -34,6 +35,8 @@ struct http_connection {
 	struct http_server *server;
 	struct http_connection *next, **previous; /* of the server's list */
 	int fd;
+	struct client peer; /* who was accepted */
+	bool peer_is_proxy; /* of TRUSTED_PROXIES */
 	enum http_connection_phase phase;
 	bool reading, writing; /* the events are set */
 	bool gone;	       /* the client is; only the handler's end is waited for */
@@ -60,8 +63,8 @@ struct http_connection {
 	struct exchange *exchange; /* NULL while waiting for a head */
 };
 
-/* Takes a non-blocking socket. */
-void http_connection_open(struct http_server *server, int fd);
+/* Takes a non-blocking socket, and the address of its other end. */
+void http_connection_open(struct http_server *server, int fd, const struct sockaddr_storage *peer);
 
 /* The exchange's handler is over, later than it began: goes on at the end of the loop's turn. */
 void http_connection_resume(struct http_connection *connection);

@@ -30,6 +30,7 @@ struct exchange *exchange_take(struct http_server *server, struct http_connectio
 	exchange->head.method_text = (struct http_text){ 0 };
 	exchange->head.is_head = false;
 	exchange->query = NULL;
+	exchange->client = NULL;
 	exchange->coroutine = NULL;
 	exchange->starting = exchange->abandoned = exchange->body_unread = exchange->close = exchange->deferred = false;
 	exchange->started = monotonic_us();
@@ -94,10 +95,11 @@ static void copy_text(char *out, size_t size, struct http_text text)
 		memcpy(out, "-", 2);
 }
 
-static void log_request(const struct exchange *exchange, int64_t duration, const struct problem *problem, int result)
+static void log_request(struct exchange *exchange, int64_t duration, const struct problem *problem, int result)
 {
 	char method[16], path[256];
-	struct log_field fields[8] = {
+	const struct client *client = client_of(exchange);
+	struct log_field fields[9] = {
 		{ .name = "http.request.method", .text = method },
 		{ .name = "url.path", .text = path },
 		{ .name = "http.response.status_code", .number = exchange->status },
@@ -108,6 +110,8 @@ static void log_request(const struct exchange *exchange, int64_t duration, const
 
 	copy_text(method, sizeof(method), exchange->head.method_text);
 	copy_text(path, sizeof(path), exchange->head.path);
+	if (client)
+		fields[n_fields++] = (struct log_field){ .name = "client.address", .text = client->text };
 	if (problem && problem->code)
 		fields[n_fields++] = (struct log_field){ .name = "error.code", .text = problem->code };
 	if (problem && problem->detail)

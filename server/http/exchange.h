@@ -12,6 +12,7 @@
 #include "common/buffer.h"
 #include "common/context.h"
 #include "common/loop.h"
+#include "server/http/client.h"
 #include "server/http/parser.h"
 #include "server/http/router.h"
 
@@ -35,6 +36,8 @@ struct exchange {
 	bool deferred;	       /* authenticated only on the coroutine; query string and body are bound after that */
 	struct http_text body; /* whole, from exchange_run() on */
 	const void *query;     /* bound to the route's schema */
+	const struct client *client; /* NULL: not asked for yet (client.h) */
+	struct client forwarded;     /* where it came through a trusted proxy */
 
 	struct coroutine *coroutine; /* until the handler is over: then the reply is whole, or dropped */
 	bool starting;		     /* coroutine_start() has not returned yet */

@@ -79,13 +79,15 @@ static void on_retry(evutil_socket_t fd, short what, void *argument)
 /* Whether there was one; else errno says why not. */
 static bool accept_one(struct http_server *server)
 {
-	int fd = accept4(server->listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct sockaddr_storage peer = { 0 };
+	socklen_t size = sizeof(peer);
+	int fd = accept4(server->listener, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
 	if (fd < 0)
 		return false;
 	server->n_connections++;
 	http_metrics_connections(server->n_connections);
-	http_connection_open(server, fd);
+	http_connection_open(server, fd, &peer);
 	return true;
 }
 
@@ -184,10 +186,13 @@ struct http_server *http_server_new(struct runtime *runtime, int listener)
 {
 	struct http_server *server = allocate(sizeof(*server));
 	struct event_base *base = loop_base(runtime->loop);
+	_cleanup_(freep) char *reason = NULL;
 	int yes = 1;
 
 	server->runtime = runtime;
 	server->router = router_new(runtime->registry);
+	if (address_list_parse(runtime->settings->trusted_proxies, &server->trusted_proxies, &reason) < 0)
+		panic("TRUSTED_PROXIES: %s", reason); /* the settings were checked */
 	server->listener = listener;
 	/* Accepted sockets inherit it. On a Unix socket it fails, and is not needed. */
 	setsockopt(listener, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof(yes));
@@ -220,6 +225,7 @@ struct http_server *http_server_free(struct http_server *server)
 	while (server->buffers.count)
 		buffer_free(&server->buffers.items[--server->buffers.count]);
 	buffer_free(&server->scratch);
+	address_list_free(&server->trusted_proxies);
 	server->router = router_free(server->router);
 	free(server);
 	return NULL;

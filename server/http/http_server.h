@@ -8,6 +8,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "common/address.h"
 #include "common/buffer.h"
 #include "common/loop.h"
 #include "common/runtime.h"
@@ -28,6 +29,7 @@ void buffer_pool_give(struct buffer_pool *pool, struct buffer *buffer);	    /* l
 struct http_server {
 	struct runtime *runtime; /* borrowed */
 	struct router *router;
+	struct address_list trusted_proxies;
 	int listener; /* owned here: this process's descriptor of the shared socket */
 	struct event listener_event, retry_timer, drain_timer;
 	bool accepting;
