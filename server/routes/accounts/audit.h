@@ -6,9 +6,14 @@
 
 #define AUDIT_OK "ok"
 
+/* Actors that are no accounts. */
+#define AUDIT_COMMAND_LINE "command line"
+#define AUDIT_SYSTEM "system"
+#define AUDIT_NOBODY "nobody" /* not signed in, and of no account */
+
 struct audit_event {
 	prong_uuid account_id; /* whom it is about; all zero: no such account */
-	const char *actor;     /* NULL: the signed-in account, else `account_id` */
+	const char *actor;     /* NULL: the signed-in account, else `account_id`, else AUDIT_NOBODY */
 	const char *action;    /* "sign_in", "password.change" … a noun, a point, a verb */
 	const char *result;    /* AUDIT_OK, or the code of the refusal */
 	prong_json detail;     /* no secrets, no passwords; .text NULL: none */
