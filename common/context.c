@@ -5,9 +5,11 @@
 #include <stdio.h>
 
 #include "common/jobs/job_queue.h"
+#include "common/json.h"
 #include "common/log.h"
 #include "common/loop.h"
 #include "common/schema/schema.h"
+#include "common/scope.h"
 
 void context_init(struct prong_ctx *ctx, struct runtime *runtime)
 {
@@ -131,15 +133,37 @@ prong_uuid prong_account_id(const struct prong_ctx *ctx)
 
 bool prong_has_scope(const struct prong_ctx *ctx, const char *scope)
 {
-	size_t size = strlen(scope), length;
+	return ctx->principal.scope && scope_list_has(ctx->principal.scope, scope);
+}
 
-	for (const char *name = ctx->principal.scope ? ctx->principal.scope : ""; *name;
-	     name += length + (name[length] == ' ')) {
-		length = strcspn(name, " ");
-		if (length == size && memcmp(name, scope, size) == 0)
-			return true;
+/* `at` a member of the principal's claims. */
+static bool is_claim(struct prong_ctx *ctx, const char *at, const char *name)
+{
+	struct json_slice slice;
+	const char *text;
+	size_t length;
+
+	json_read_string(at, &slice);
+	text = json_unescape(&slice, &ctx->arena, &length);
+	return length == strlen(name) && memcmp(text, name, length) == 0;
+}
+
+const char *prong_claim(struct prong_ctx *ctx, const char *name)
+{
+	const char *at = ctx->principal.claims, *value, *end;
+
+	if (!at)
+		return NULL;
+	for (at = json_skip_space(at); *at != '}'; at = json_skip_space(end)) {
+		at = json_skip_space(at + 1); /* '{' or ',' */
+		if (*at == '}')
+			break;
+		value = json_skip_space(json_skip_space(json_skip(at)) + 1);
+		end = json_skip(value);
+		if (is_claim(ctx, at, name))
+			return json_compact(value, (size_t)(end - value), &ctx->arena);
 	}
-	return false;
+	return NULL;
 }
 
 void prong_log(struct prong_ctx *ctx, enum prong_log_level level, const char *format, ...)

@@ -2,6 +2,7 @@
 
 #include "common/arena.h"
 #include "common/schema/schema.h"
+#include "common/scope.h"
 
 #define DEFAULT_QUEUE "default"
 #define DEFAULT_MAX_ATTEMPTS 20
@@ -197,6 +198,11 @@ static void check_route(struct builder *builder, const struct prong_route *route
 		mistake(builder, "%s: a GET takes no body", user);
 	if (!access_name(route->access))
 		mistake(builder, "%s: its access is none of PRONG_PUBLIC, PRONG_SIGNED_IN, PRONG_ADMIN", user);
+	if (route->access == PRONG_PUBLIC && (route->scope || route->recent))
+		mistake(builder, "%s: it asks for %s, so its access is PRONG_SIGNED_IN or PRONG_ADMIN", user,
+			route->scope ? "a scope" : "a recent sign-in");
+	if (route->scope && !scope_is_valid(route->scope))
+		mistake(builder, "%s: '%s' is no scope: a name is " SCOPE_RULE, user, route->scope);
 	if (route->timeout < 0)
 		mistake(builder, "%s: its timeout is negative", user);
 	check_schema(builder, user, route->body);

@@ -31,8 +31,8 @@ struct registry {
 /*
  * `builtin` are modules that every application has, ending with NULL; those of their routes that need accounts are left
  * out where the application has none. 0, or -EINVAL with one line per mistake: two
- * routes, jobs, queues or schedules alike, a wrong path, queue name or schema, PRONG_SIGNED_IN or PRONG_ADMIN without
- * prong_accounts.
+ * routes, jobs, queues or schedules alike, a wrong path, scope, queue name or schema, PRONG_SIGNED_IN or PRONG_ADMIN
+ * without prong_accounts.
  */
 int registry_new(const struct prong_app *app, const struct prong_module *const *builtin, struct registry **ret_registry,
 		 struct buffer *mistakes);

@@ -1,12 +1,12 @@
 #include "server/routes/accounts/accounts.h"
 #include "common/context.h"
 #include "common/postgres/postgres.h"
+#include "common/scope.h"
 #include "server/cli/cli.h"
 
 #define PATIENCE PRONG_SECONDS(30)
 #define DEFAULT_LIMIT 50
 #define MAX_LIMIT 100000
-#define SCOPE_MAX_LENGTH 64
 
 /* An account as it is shown. */
 struct shown_account {
@@ -128,21 +128,11 @@ static int run_verb(struct asked *asked, int (*verb)(struct prong_ctx *ctx, void
 	return r;
 }
 
-static bool is_scope(const char *text)
-{
-	size_t length = strlen(text);
-
-	return length >= 1 && length <= SCOPE_MAX_LENGTH &&
-	       strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._:-") == length;
-}
-
 static int check_scope(const struct asked *asked)
 {
-	if (!asked->scope || is_scope(asked->scope))
+	if (!asked->scope || scope_is_valid(asked->scope))
 		return STATUS_OK;
-	return usage_error(asked->invocation,
-			   "'%s' is no scope: a name is 1 to %d letters, digits, '.', '_', ':' and '-'", asked->scope,
-			   SCOPE_MAX_LENGTH);
+	return usage_error(asked->invocation, "'%s' is no scope: a name is " SCOPE_RULE, asked->scope);
 }
 
 static int run_list(struct asked *asked)

@@ -11,6 +11,15 @@ static const char *const accesses[] = {
 	[PRONG_ADMIN] = "admin",
 };
 
+/* As "signed in, notes:write, recent". */
+static void add_access(struct table *table, const struct prong_route *route)
+{
+	_cleanup_(freep) char *text = format_text("%s%s%s%s", accesses[route->access], route->scope ? ", " : "",
+						  route->scope ? route->scope : "", route->recent ? ", recent" : "");
+
+	table_add(table, text);
+}
+
 static int run(struct invocation *invocation)
 {
 	_cleanup_(table_freep) struct table *table =
@@ -29,7 +38,7 @@ static int run(struct invocation *invocation)
 
 		table_add(table, methods[route->method]);
 		table_add(table, route->path);
-		table_add(table, accesses[route->access]);
+		add_access(table, route);
 		table_add(table, route->body ? route->body->name : NULL);
 		table_add(table, route->reply ? route->reply->name : NULL);
 		table_add(table, route->summary);

@@ -130,6 +130,10 @@ TEST(registry, reports_every_mistake_at_once)
 		{ PRONG_GET, "/e", handler, .access = PRONG_SIGNED_IN },
 		{ PRONG_GET, "/f", handler, .access = PRONG_ADMIN },
 		{ PRONG_GET, "/g", handler, .access = PRONG_ADMIN + 1 },
+		{ PRONG_GET, "/h", handler, .scope = "notes:read" },
+		{ PRONG_GET, "/i", handler, .recent = true },
+		{ PRONG_GET, "/j", handler, .access = PRONG_SIGNED_IN, .scope = "notes:read notes:write" },
+		{ PRONG_GET, "/k", handler, .access = PRONG_SIGNED_IN, .scope = "" },
 		{},
 	};
 	static const struct prong_job twin = { .name = "plain", .run = handler, .queue = "not ok" };
@@ -153,6 +157,10 @@ TEST(registry, reports_every_mistake_at_once)
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "route GET /e: PRONG_SIGNED_IN needs the module prong_accounts"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "route GET /f: PRONG_ADMIN needs the module prong_accounts"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "route GET /g: its access is none of PRONG_PUBLIC, "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "route GET /h: it asks for a scope, so its access is PRONG_SIGNED_IN or "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "route GET /i: it asks for a recent sign-in, so its access is "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "route GET /j: 'notes:read notes:write' is no scope: a name is 1 to 64 "));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "route GET /k: '' is no scope"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "job plain: there are two of that name\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "job plain: 'not ok' is no queue"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "job (no name): it has no function\n"));
@@ -166,7 +174,7 @@ TEST(registry, finds_accounts_by_their_module)
 	static const struct prong_module app_module = { .name = "app" };
 	const struct prong_route routes[] = {
 		{ PRONG_GET, "/e", handler, .access = PRONG_SIGNED_IN },
-		{ PRONG_GET, "/f", handler, .access = PRONG_ADMIN },
+		{ PRONG_GET, "/f", handler, .access = PRONG_ADMIN, .scope = "notes:write", .recent = true },
 		{},
 	};
 	_cleanup_(freep) char *right = mistakes_of(&(struct prong_app){
