@@ -77,7 +77,7 @@ int phc_parse(const char *text, struct phc *ret_phc, const char **ret_reason)
 		return fail(ret_reason, "its memory is not from m=8 to m=1048576 (KiB)");
 	if (!parse_literal(&text, ",t=") || !parse_number(&text, 1, PHC_MAX_PASSES, &phc.passes))
 		return fail(ret_reason, "its passes are not from t=1 to t=10");
-	if (!parse_literal(&text, ",p=1"))
+	if (!parse_literal(&text, ",p=1") || (*text >= '0' && *text <= '9'))
 		return fail(ret_reason, "its parallelism is not p=1");
 	if (*text != '$')
 		return fail(ret_reason, "its parameters are not m, t and p=1 alone");

@@ -204,6 +204,19 @@ TEST(password, bounds_what_a_stored_hash_may_ask)
 	run_alone(&small, refuse_stored);
 }
 
+#define KEY_1 "the first key; of 32 bytes or more"
+#define KEY_2 "the second one: a colon or = is part of it"
+
+static const prong_uuid other_account = { { 8 } };
+
+static void run_with(const char *peppers, void (*body)(struct bench *bench))
+{
+	struct password_options options = small;
+
+	options.peppers = peppers;
+	run_alone(&options, body);
+}
+
 #ifdef HAVE_ARGON2
 static void agree_with_oracle(struct bench *bench)
 {
@@ -230,7 +243,200 @@ TEST(password, agrees_with_libargon2)
 {
 	run_alone(&small, agree_with_oracle);
 }
+
+/* What others make: their parameters, salts and outputs. */
+static void take_from_oracle(struct bench *bench)
+{
+	static const struct {
+		uint32_t passes, memory_kib;
+		size_t salt, output;
+	} others[] = { { 1, 8, 8, 16 }, { 2, 19456, 16, 32 }, { 4, 1024, 32, 24 }, { 10, 64, 12, 48 } };
+	const char *reason;
+
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		char phc[PASSWORD_HASH_SIZE], taken[PASSWORD_HASH_SIZE];
+
+		CU_ASSERT_EQUAL(argon2id_hash_encoded(others[i].passes, others[i].memory_kib, 1, RIGHT, strlen(RIGHT),
+						      "a salt of up to thirty-two bytes", others[i].salt,
+						      others[i].output, phc, sizeof(phc)),
+				ARGON2_OK);
+		CU_ASSERT_EQUAL(password_hash_check(phc, &reason), 0);
+		password_seal(bench->hasher, account, phc, taken);
+		CU_ASSERT_EQUAL(password_verify(bench->hasher, account, RIGHT, taken, NULL), 0);
+		CU_ASSERT_EQUAL(password_verify(bench->hasher, account, "another", taken, NULL), -EACCES);
+	}
+}
+
+TEST(password, takes_hashes_of_libargon2)
+{
+	run_alone(&small, take_from_oracle);
+	run_with("3:" KEY_1, take_from_oracle);
+}
 #endif
+
+static char stored[PASSWORD_HASH_SIZE]; /* from one process's life to the next */
+
+static void hash_stored(struct bench *bench)
+{
+	bool rehash = true;
+
+	CU_ASSERT_EQUAL(password_hash(bench->hasher, account, RIGHT, stored), 0);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, RIGHT, stored, &rehash), 0);
+	CU_ASSERT_FALSE(rehash);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, RIGHT ".", stored, NULL), -EACCES);
+}
+
+static void expect_rehash(struct bench *bench)
+{
+	bool rehash = false;
+
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, RIGHT, stored, &rehash), 0);
+	CU_ASSERT_TRUE(rehash);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, RIGHT ".", stored, NULL), -EACCES);
+}
+
+static void expect_unusable(struct bench *bench)
+{
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, RIGHT, stored, NULL), -EINVAL);
+}
+
+TEST(password, a_pepper_comes_goes_and_changes)
+{
+	run_with(NULL, hash_stored);
+	CU_ASSERT_EQUAL(strncmp(stored, "$argon2id$", 10), 0);
+	run_with("1:" KEY_1, expect_rehash);
+
+	run_with("1:" KEY_1, hash_stored);
+	CU_ASSERT_EQUAL(strncmp(stored, "$pepper$v=1$", 12), 0);
+	CU_ASSERT_PTR_NULL(strstr(stored, "argon2"));
+	run_with("2:" KEY_2 ",1:" KEY_1, expect_rehash);
+	run_with("1:" KEY_1 ",2:" KEY_2, expect_rehash);
+
+	run_with("1:" KEY_1 ",10:" KEY_2 ",9:" KEY_1, hash_stored); /* the highest number, wherever it stands */
+	CU_ASSERT_EQUAL(strncmp(stored, "$pepper$v=10$", 13), 0);
+	run_with("10:" KEY_2, hash_stored);
+
+	run_with(NULL, expect_unusable);
+	run_with("1:" KEY_1, expect_unusable);
+	run_with("10:" KEY_1, expect_unusable); /* another key under its version */
+}
+
+static void bind_to_account(struct bench *bench)
+{
+	hash_stored(bench);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, other_account, RIGHT, stored, NULL), -EINVAL);
+	password_seal(bench->hasher, other_account, REFERENCE, stored);
+	CU_ASSERT_EQUAL(strncmp(stored, "$pepper$v=2$", 12), 0);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, other_account, "password", stored, NULL), 0);
+	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, "password", stored, NULL), -EINVAL);
+}
+
+TEST(password, a_sealed_hash_serves_its_account_only)
+{
+	run_with("1:" KEY_1 ",2:" KEY_2, bind_to_account);
+}
+
+static void change_every_character(struct bench *bench)
+{
+	hash_stored(bench);
+	for (size_t i = 0; stored[i]; i++) {
+		char before = stored[i];
+
+		stored[i] = before == 'A' ? 'B' : 'A';
+		expect_unusable(bench);
+		stored[i] = before;
+		if (i > 0) {
+			char rest[PASSWORD_HASH_SIZE];
+
+			strcpy(rest, stored + i);
+			stored[i] = '\0';
+			expect_unusable(bench);
+			strcpy(stored + i, rest);
+		}
+	}
+	strcat(stored, "A");
+	expect_unusable(bench);
+	password_seal(bench->hasher, account, "$argon2id$v=19$m=256,t=99,p=1$" SALT "$" OUTPUT, stored);
+	expect_unusable(bench); /* what is within is bounded too */
+}
+
+TEST(password, a_changed_sealed_hash_is_unusable)
+{
+	run_with("65535:" KEY_1, change_every_character);
+}
+
+TEST(password, peppers_are_checked)
+{
+	static const char *const wrong[] = {
+		"",
+		":",
+		KEY_1,
+		"1",
+		"1:",
+		"1:short",
+		"0:" KEY_1,
+		"01:" KEY_1,
+		"-1:" KEY_1,
+		"+1:" KEY_1,
+		"x:" KEY_1,
+		"65536:" KEY_1,
+		"99999999999999999999:" KEY_1,
+		" 1:" KEY_1,
+		"1 :" KEY_1,
+		"1:" KEY_1 ",",
+		"1:" KEY_1 "," KEY_2,
+		",1:" KEY_1,
+		"1:" KEY_1 ",,2:" KEY_2,
+		"1:" KEY_1 ",1:" KEY_2,
+		"2:" KEY_1 ",1:" KEY_1 ",2:" KEY_2,
+		"1:0123456789012345678901234567890", /* 31 bytes */
+	};
+	static const char *const right[] = { "1:" KEY_1, "65535:" KEY_1, "1:" KEY_1 ",2:" KEY_2, "7:" KEY_2 ",3:" KEY_1,
+					     "1:01234567890123456789012345678901" };
+
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		_cleanup_(freep) char *reason = NULL;
+
+		CU_ASSERT_EQUAL(peppers_check(wrong[i], &reason), -EINVAL);
+		CU_ASSERT_PTR_NOT_NULL_FATAL(reason);
+		CU_ASSERT_PTR_NULL(strstr(reason, "key; of 32"));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(right); i++) {
+		char *reason = NULL;
+
+		CU_ASSERT_EQUAL(peppers_check(right[i], &reason), 0);
+		CU_ASSERT_PTR_NULL(reason);
+	}
+}
+
+TEST(password, says_why_a_hash_cannot_be_taken)
+{
+	static const struct {
+		const char *text, *about;
+	} wrong[] = {
+		{ "$2b$12$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234", "$argon2id$" },
+		{ "$argon2i$v=19$m=256,t=1,p=1$" SALT "$" OUTPUT, "$argon2id$" },
+		{ "argon2$argon2id$v=19$m=102400,t=2,p=8$" SALT "$" OUTPUT, "$argon2id$" },
+		{ "$argon2id$v=16$m=256,t=1,p=1$" SALT "$" OUTPUT, "v=19" },
+		{ "$argon2id$v=19$m=2097152,t=1,p=1$" SALT "$" OUTPUT, "m=1048576" },
+		{ "$argon2id$v=19$m=256,t=11,p=1$" SALT "$" OUTPUT, "t=10" },
+		{ "$argon2id$v=19$m=65536,t=3,p=4$" SALT "$" OUTPUT, "parallelism" },
+		{ "$argon2id$v=19$m=65536,t=3,p=16$" SALT "$" OUTPUT, "parallelism" },
+		{ "$argon2id$v=19$m=256,t=1,p=1,keyid=AAAA$" SALT "$" OUTPUT, "alone" },
+		{ "$argon2id$v=19$m=256,t=1,p=1$c2hvcnQ$" OUTPUT, "salt" },
+		{ "$argon2id$v=19$m=256,t=1,p=1$" SALT "$c2hvcnQ", "output" },
+		{ "$argon2id$v=19$m=256,t=1,p=1$" SALT "$" OUTPUT OUTPUT OUTPUT, "127" },
+		{ "$pepper$v=1$AAAA", "$argon2id$" }, /* nobody brings a sealed one */
+	};
+	const char *reason = NULL;
+
+	CU_ASSERT_EQUAL(password_hash_check(REFERENCE, &reason), 0);
+	CU_ASSERT_PTR_NULL(reason);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		CU_ASSERT_EQUAL(password_hash_check(wrong[i].text, &reason), -EINVAL);
+		CU_ASSERT_PTR_NOT_NULL(strstr(reason, wrong[i].about));
+	}
+}
 
 static void hash_for_ever(struct bench *bench)
 {
