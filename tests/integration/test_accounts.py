@@ -73,7 +73,8 @@ class Session(Accounts):
         created = self.sign_up("Ada@Example.com")
         self.assertEqual(created.status, 201, created)
         account = created.json()
-        self.assertEqual(set(account), {"id", "email", "created_at"})
+        self.assertEqual(set(account), {"id", "email", "email_verified", "created_at"})
+        self.assertIs(account["email_verified"], False)
         self.assertEqual(account["email"], "Ada@Example.com")
 
         signed_in = self.sign_in("ada@example.COM")

@@ -10,8 +10,13 @@
 struct account {
 	prong_uuid id;
 	const char *email;
+	const char *name; /* NULL: none given */
+	bool email_verified;
 	prong_time created_at;
 };
+
+/* What an account is read by, from prong_accounts. */
+#define ACCOUNT_COLUMNS "id, email, name, email_verified_at IS NOT NULL AS email_verified, created_at"
 
 struct credentials {
 	const char *email;
@@ -30,6 +35,8 @@ struct session {
 PRONG_SCHEMA(account,
 	PRONG_FIELD(account, id, .read_only = true),
 	PRONG_FIELD(account, email, .required = true, .max_length = 254, .format = PRONG_EMAIL),
+	PRONG_FIELD(account, name),
+	PRONG_FIELD(account, email_verified, .read_only = true),
 	PRONG_FIELD(account, created_at, .read_only = true));
 
 /* The password's limits are bytes, not code points: its handlers check them. */

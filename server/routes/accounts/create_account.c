@@ -42,7 +42,7 @@ int create_account(struct prong_ctx *ctx)
 		return r;
 	r = prong_query_one(ctx, account, &account,
 			    "INSERT INTO prong_accounts (id, email, email_normalised, password_hash)"
-			    " VALUES ($1, $2, $3, $4) RETURNING id, email, created_at",
+			    " VALUES ($1, $2, $3, $4) RETURNING " ACCOUNT_COLUMNS,
 			    id, in->email, email, hash);
 	if (r == -EEXIST)
 		return prong_fail(ctx, 409, "email_taken", "There is an account with this address already.");

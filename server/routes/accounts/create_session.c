@@ -8,6 +8,8 @@
 struct known_account {
 	prong_uuid id;
 	const char *email;
+	const char *name;
+	bool email_verified;
 	prong_time created_at;
 	const char *password_hash;
 	const char *scope;
@@ -17,6 +19,8 @@ struct known_account {
 PRONG_SCHEMA(known_account,
 	PRONG_FIELD(known_account, id),
 	PRONG_FIELD(known_account, email),
+	PRONG_FIELD(known_account, name),
+	PRONG_FIELD(known_account, email_verified),
 	PRONG_FIELD(known_account, created_at),
 	PRONG_FIELD(known_account, password_hash, .secret = true),
 	PRONG_FIELD(known_account, scope));
@@ -94,7 +98,8 @@ static int start_session(struct prong_ctx *ctx, const struct known_account *know
 	session->expires_in = TOKEN_LIFETIME / PRONG_SECONDS(1);
 	session->session_id = claims.principal.session_id;
 	session->account = prong_alloc(ctx, sizeof(*session->account));
-	*session->account = (struct account){ known->id, known->email, known->created_at };
+	*session->account =
+		(struct account){ known->id, known->email, known->name, known->email_verified, known->created_at };
 	prong_set_header(ctx, "Cache-Control", "no-store");
 	return prong_reply(ctx, 201, session, session);
 }
@@ -113,7 +118,7 @@ int create_session(struct prong_ctx *ctx)
 	if (strlen(in->password) > PASSWORD_MAX_SIZE || email_normalise(in->email, email) < 0)
 		return refuse(ctx);
 	r = prong_query_one(ctx, known_account, &known,
-			    "SELECT id, email, created_at, password_hash, array_to_string(scopes, ' ') AS scope"
+			    "SELECT " ACCOUNT_COLUMNS ", password_hash, array_to_string(scopes, ' ') AS scope"
 			    " FROM prong_accounts WHERE email_normalised = $1",
 			    email);
 	if (r < 0 && r != -ENOENT)

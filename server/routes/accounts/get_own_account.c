@@ -6,7 +6,7 @@ int get_own_account(struct prong_ctx *ctx)
 	struct account *account;
 	int r;
 
-	r = prong_query_one(ctx, account, &account, "SELECT id, email, created_at FROM prong_accounts WHERE id = $1",
+	r = prong_query_one(ctx, account, &account, "SELECT " ACCOUNT_COLUMNS " FROM prong_accounts WHERE id = $1",
 			    prong_account_id(ctx));
 	if (r == -ENOENT) {
 		prong_set_header(ctx, "WWW-Authenticate", "Bearer error=\"invalid_token\"");
