@@ -1,8 +1,14 @@
-// Fastify as its guide shows it: GET /json, and with DATABASE_URL GET /row/:id through pg's pool.
+// Fastify as its guide shows it: GET /json, with DATABASE_URL GET /row/:id through pg's pool, and with JWT_SECRET GET /own
+// for those whose token @fastify/jwt verifies, with its defaults (HS256, no cache).
 const fastify = require('fastify')({ logger: false, genReqId: () => require('crypto').randomUUID() })
 
 const json = { schema: { response: { 200: { type: 'object', properties: { message: { type: 'string' } } } } } }
 fastify.get('/json', json, async () => ({ message: 'hello' }))
+
+if (process.env.JWT_SECRET) {
+  fastify.register(require('@fastify/jwt'), { secret: process.env.JWT_SECRET })
+  fastify.get('/own', { ...json, onRequest: (request) => request.jwtVerify() }, async () => ({ message: 'hello' }))
+}
 
 if (process.env.DATABASE_URL) {
   const { Pool } = require('pg')
