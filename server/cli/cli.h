@@ -68,6 +68,15 @@ enum command_needs {
  */
 int invocation_need(struct invocation *invocation, unsigned needs);
 
+/* A verb finds itself at argv[0] and parses its own options; it returns the exit status. */
+struct verb {
+	const char *name;
+	int (*run)(struct invocation *invocation);
+};
+
+/* Runs the verb that the first argument names; `verbs` ends with an empty entry. */
+int verb_run(struct invocation *invocation, const struct verb *verbs);
+
 /* A long option: either a flag, or one that takes a value. A list ends with an empty entry. */
 struct command_option {
 	const char *name; /* without "--" */
@@ -108,9 +117,27 @@ void table_add(struct table *table, const char *text);
 void table_add_integer(struct table *table, int64_t value);
 void table_add_bool(struct table *table, bool value);	    /* people see yes or no */
 void table_add_json(struct table *table, const char *json); /* well-formed JSON, shown as it is; NULL as above */
+void table_add_time(struct table *table, prong_time time);  /* 0: an empty cell */
 
 /* Prints on standard output. Without rows people see `empty`. Returns STATUS_OK, or STATUS_FAILURE when it cannot. */
 int table_print(const struct table *table, bool json, const char *empty);
+
+void table_write(const struct table *table, bool json, const char *empty, struct buffer *out);
+
+/*
+ * What is known of one thing: a line for each member for people, or with `json` an object. What is absent (NULL, an
+ * empty text, the time 0) people do not see, and JSON has null.
+ */
+struct sheet {
+	bool json;
+	int width; /* of the names, for people */
+	struct buffer out;
+};
+void sheet_add_text(struct sheet *sheet, const char *name, const char *text);
+void sheet_add_json(struct sheet *sheet, const char *name, const char *json); /* well-formed, shown as it is */
+void sheet_add_integer(struct sheet *sheet, const char *name, int64_t value);
+void sheet_add_time(struct sheet *sheet, const char *name, prong_time time);
+int sheet_print(struct sheet *sheet, const struct invocation *invocation); /* and frees it; as output_end() */
 
 /* Adds a text for people as one line that a terminal shows and does not obey: its controls become spaces. */
 void output_add_text(struct buffer *out, const char *text);

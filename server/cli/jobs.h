@@ -6,15 +6,6 @@
 #include "common/jobs/job_queue.h"
 #include "server/cli/cli.h"
 
-/* A verb finds itself at argv[0] and parses its own options; it returns the exit status. */
-struct verb {
-	const char *name;
-	int (*run)(struct invocation *invocation);
-};
-
-/* Runs the verb that the first argument names; `verbs` ends with an empty entry. */
-int verb_run(struct invocation *invocation, const struct verb *verbs);
-
 /*
  * Runs `work` on a coroutine with Redis and, where `needs` has NEEDS_DATABASE, PostgreSQL. It returns an exit status,
  * having said what is wrong, or a negative errno, which is explained here.
@@ -39,9 +30,6 @@ int jobs_find(struct prong_ctx *ctx, const char *id, const char *queue, const ch
 
 /* STATUS_FAILURE, having said it: no queue that was looked at has the job. */
 int jobs_unknown(const struct invocation *invocation, const char *id, const char *queue);
-
-/* A cell; 0 is an empty one. */
-void table_add_time(struct table *table, prong_time time);
 
 int jobs_add(struct invocation *invocation); /* jobs_add.c */
 int jobs_ls(struct invocation *invocation);  /* jobs_look.c, as the next */

@@ -4,70 +4,10 @@
 #include "common/json.h"
 #include "server/cli/jobs.h"
 
-/* What is known of one job, as lines for people or as a JSON object. */
-struct sheet {
-	bool json;
-	struct buffer out;
-};
-
-static void add_name(struct sheet *sheet, const char *name)
-{
-	if (sheet->json)
-		buffer_add_format(&sheet->out, "%s\n  \"%s\": ", sheet->out.size ? "," : "{", name);
-	else
-		buffer_add_format(&sheet->out, "%-12s  ", name);
-}
-
-/* Nothing where there is no text; in JSON null. */
-static void add_json(struct sheet *sheet, const char *name, const char *text)
-{
-	if (!text && !sheet->json)
-		return;
-	add_name(sheet, name);
-	if (sheet->json) {
-		buffer_add_string(&sheet->out, text ? text : "null");
-	} else {
-		output_add_text(&sheet->out, text);
-		buffer_add_char(&sheet->out, '\n');
-	}
-}
-
-static void add_text(struct sheet *sheet, const char *name, const char *text)
-{
-	if (sheet->json) {
-		struct buffer quoted = { 0 };
-
-		if (*text)
-			buffer_add_json_string(&quoted, text, strlen(text));
-		add_json(sheet, name, *text ? buffer_text(&quoted) : NULL);
-		buffer_free(&quoted);
-	} else if (*text) {
-		add_name(sheet, name);
-		output_add_text(&sheet->out, text);
-		buffer_add_char(&sheet->out, '\n');
-	}
-}
-
-static void add_integer(struct sheet *sheet, const char *name, int64_t value)
-{
-	_cleanup_(freep) char *text = format_text("%lld", (long long)value);
-
-	add_json(sheet, name, text);
-}
-
-static void add_time(struct sheet *sheet, const char *name, prong_time time)
-{
-	char text[PRONG_TIME_TEXT_SIZE] = "";
-
-	if (time.us)
-		prong_time_format(time, text);
-	add_text(sheet, name, text);
-}
-
 static void add_log(struct sheet *sheet, struct json_object *log)
 {
 	for (size_t i = 0; i < json_object_array_length(log); i++)
-		add_text(sheet, "log", json_object_get_string(json_object_array_get_idx(log, i)));
+		sheet_add_text(sheet, "log", json_object_get_string(json_object_array_get_idx(log, i)));
 }
 
 /* People see what the job said of itself line by line. */
@@ -78,30 +18,30 @@ static void add_report(struct sheet *sheet, const char *text, struct arena *aren
 	const char *detail;
 
 	if (sheet->json || !text || json_parse(text, strlen(text), arena, &report, &detail) < 0) {
-		add_json(sheet, "report", text);
+		sheet_add_json(sheet, "report", text);
 		return;
 	}
 	if (json_object_object_get_ex(report, "done", &done) && json_object_object_get_ex(report, "total", &total))
-		add_text(sheet, "progress",
-			 arena_format(arena, "%lld of %lld", (long long)json_object_get_int64(done),
-				      (long long)json_object_get_int64(total)));
+		sheet_add_text(sheet, "progress",
+			       arena_format(arena, "%lld of %lld", (long long)json_object_get_int64(done),
+					    (long long)json_object_get_int64(total)));
 	if (json_object_object_get_ex(report, "log", &log) && json_object_is_type(log, json_type_array))
 		add_log(sheet, log);
 }
 
 static void add_listing(struct sheet *sheet, const struct job_listing *job)
 {
-	add_text(sheet, "name", job->name);
-	add_text(sheet, "state", job_state_names[job->state]);
-	add_integer(sheet, "attempt", job->attempt);
-	add_integer(sheet, "max_attempts", job->max_attempts);
-	add_integer(sheet, "crashes", job->crashes);
-	add_time(sheet, "enqueued_at", job->enqueued_at);
-	add_time(sheet, "at", job->at);
-	add_text(sheet, "key", job->key);
-	add_json(sheet, "durable", job->durable ? "true" : "false");
-	add_text(sheet, "owner", job->owner);
-	add_json(sheet, "error", job->error);
+	sheet_add_text(sheet, "name", job->name);
+	sheet_add_text(sheet, "state", job_state_names[job->state]);
+	sheet_add_integer(sheet, "attempt", job->attempt);
+	sheet_add_integer(sheet, "max_attempts", job->max_attempts);
+	sheet_add_integer(sheet, "crashes", job->crashes);
+	sheet_add_time(sheet, "enqueued_at", job->enqueued_at);
+	sheet_add_time(sheet, "at", job->at);
+	sheet_add_text(sheet, "key", job->key);
+	sheet_add_json(sheet, "durable", job->durable ? "true" : "false");
+	sheet_add_text(sheet, "owner", job->owner);
+	sheet_add_json(sheet, "error", job->error);
 }
 
 static void write_detail(struct prong_ctx *ctx, struct sheet *sheet, const char *queue, const char *id,
@@ -110,20 +50,18 @@ static void write_detail(struct prong_ctx *ctx, struct sheet *sheet, const char 
 	const struct registry *registry = ctx->runtime->registry;
 	const char *name = detail->finished ? NULL : detail->listing.name;
 
-	add_text(sheet, "id", id);
-	add_text(sheet, "queue", queue);
+	sheet_add_text(sheet, "id", id);
+	sheet_add_text(sheet, "queue", queue);
 	if (detail->finished)
-		add_text(sheet, "state", "done");
+		sheet_add_text(sheet, "state", "done");
 	else
 		add_listing(sheet, &detail->listing);
 	add_report(sheet, detail->report, &ctx->arena);
 	if (!detail->finished) {
-		add_json(sheet, "header", detail->header);
-		add_json(sheet, "payload", job_payload_shown(registry, name, detail->payload, &ctx->arena));
+		sheet_add_json(sheet, "header", detail->header);
+		sheet_add_json(sheet, "payload", job_payload_shown(registry, name, detail->payload, &ctx->arena));
 	}
-	add_json(sheet, "result", job_result_shown(registry, queue, name, detail->result, &ctx->arena));
-	if (sheet->json)
-		buffer_add_string(&sheet->out, "\n}\n");
+	sheet_add_json(sheet, "result", job_result_shown(registry, queue, name, detail->result, &ctx->arena));
 }
 
 struct showing {
@@ -136,7 +74,7 @@ struct showing {
 static int show(struct prong_ctx *ctx, void *argument)
 {
 	const struct showing *showing = argument;
-	struct sheet sheet = { .json = showing->json };
+	struct sheet sheet = { .json = showing->json, .width = 12 };
 	struct job_detail detail;
 	const char *queue;
 	int r = jobs_find(ctx, showing->id, showing->queue, &queue, &detail);
@@ -146,9 +84,7 @@ static int show(struct prong_ctx *ctx, void *argument)
 	if (r < 0)
 		return r;
 	write_detail(ctx, &sheet, queue, showing->id, &detail);
-	fwrite(sheet.out.data, 1, sheet.out.size, stdout);
-	buffer_free(&sheet.out);
-	return output_end(showing->invocation);
+	return sheet_print(&sheet, showing->invocation);
 }
 
 int jobs_show(struct invocation *invocation)

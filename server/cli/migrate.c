@@ -76,7 +76,7 @@ static int status(struct prong_ctx *ctx, struct migrating *migrating)
 	return migrating->mistakes.size ? -EINVAL : 0;
 }
 
-struct verb {
+struct migrate_verb {
 	const char *name;
 	int (*run)(struct prong_ctx *ctx, struct migrating *migrating);
 };
@@ -103,7 +103,7 @@ static int finish(struct migrating *migrating, const struct postgres *postgres, 
 }
 
 struct coroutine_arguments {
-	const struct verb *verb;
+	const struct migrate_verb *verb;
 	struct migrating *migrating;
 };
 
@@ -117,7 +117,7 @@ static int load_and_run(struct prong_ctx *ctx, void *argument)
 	return r < 0 ? r : arguments->verb->run(ctx, migrating);
 }
 
-static int run_verb(struct migrating *migrating, const struct verb *verb)
+static int run_verb(struct migrating *migrating, const struct migrate_verb *verb)
 {
 	struct invocation *invocation = migrating->invocation;
 	struct coroutine_arguments arguments = { verb, migrating };
@@ -153,7 +153,7 @@ static int make_files(struct invocation *invocation, const char *name)
 
 static int run(struct invocation *invocation)
 {
-	static const struct verb verbs[] = { { "up", up }, { "down", down }, { "status", status } };
+	static const struct migrate_verb verbs[] = { { "up", up }, { "down", down }, { "status", status } };
 	struct migrating migrating = { .invocation = invocation, .sequence = "app", .steps = 1 };
 	const char *steps_text = NULL, *module = NULL, *verb;
 	int64_t steps;

@@ -265,7 +265,7 @@ static int run_run(struct invocation *invocation, const struct request *request)
 
 /* ---- the command ---- */
 
-static const struct verb {
+static const struct schedule_verb {
 	const char *name;
 	int (*run)(struct invocation *invocation, const struct request *request);
 	const char *argument; /* NULL: it takes none */
@@ -279,7 +279,7 @@ static const struct verb {
 	{ "check", run_check, "'CRON LINE'", .json = true, .count = true, .zone = true },
 };
 
-static const struct verb *find_verb(const char *name)
+static const struct schedule_verb *find_verb(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(verbs); i++)
 		if (string_equal(name, verbs[i].name))
@@ -287,7 +287,7 @@ static const struct verb *find_verb(const char *name)
 	return NULL;
 }
 
-static int run_verb(struct invocation *invocation, const struct verb *verb, struct request *request,
+static int run_verb(struct invocation *invocation, const struct schedule_verb *verb, struct request *request,
 		    const char *count_text)
 {
 	if (invocation->argc > 1)
@@ -317,7 +317,7 @@ static int run(struct invocation *invocation)
 		{ "zone", .value = &request.zone },
 		{},
 	};
-	const struct verb *verb;
+	const struct schedule_verb *verb;
 
 	if (options_parse(invocation, options, 2) < 0)
 		return STATUS_USAGE;

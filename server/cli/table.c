@@ -63,6 +63,13 @@ void table_add_json(struct table *table, const char *json)
 	add(table, CELL_JSON, json ? duplicate(json) : NULL);
 }
 
+void table_add_time(struct table *table, prong_time time)
+{
+	char text[PRONG_TIME_TEXT_SIZE];
+
+	table_add(table, time.us ? prong_time_format(time, text) : NULL);
+}
+
 void output_add_text(struct buffer *out, const char *text)
 {
 	const unsigned char *next = (const unsigned char *)text;
@@ -174,18 +181,23 @@ static void write_json(const struct table *table, struct buffer *out)
 	buffer_add_string(out, table->n_cells ? "\n]\n" : "]\n");
 }
 
+void table_write(const struct table *table, bool json, const char *empty, struct buffer *out)
+{
+	check(table->n_cells % table->n_columns == 0);
+	if (json)
+		write_json(table, out);
+	else if (table->n_cells)
+		write_table(table, out);
+	else
+		buffer_add_format(out, "%s\n", empty);
+}
+
 int table_print(const struct table *table, bool json, const char *empty)
 {
 	struct buffer out = { 0 };
 	bool written;
 
-	check(table->n_cells % table->n_columns == 0);
-	if (json)
-		write_json(table, &out);
-	else if (table->n_cells)
-		write_table(table, &out);
-	else
-		buffer_add_format(&out, "%s\n", empty);
+	table_write(table, json, empty, &out);
 	written = fwrite(out.data, 1, out.size, stdout) == out.size && fflush(stdout) == 0;
 	buffer_free(&out);
 	return written ? STATUS_OK : STATUS_FAILURE;
