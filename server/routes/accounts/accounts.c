@@ -4,7 +4,7 @@
 #define MAX_CREDENTIALS 16384
 
 static const struct prong_route routes[] = {
-	{ PRONG_POST, "/v1/accounts", create_account, .body = &credentials_schema, .reply = &account_schema,
+	{ PRONG_POST, "/v1/accounts", create_account, .body = &sign_up_schema, .reply = &account_schema,
 	  .max_body = MAX_CREDENTIALS, .summary = "Sign up" },
 	{ PRONG_POST, "/v1/sessions", create_session, .body = &credentials_schema, .reply = &session_schema,
 	  .max_body = MAX_CREDENTIALS, .summary = "Sign in" },

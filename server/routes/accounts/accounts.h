@@ -7,6 +7,8 @@
 
 #include <prong/prong.h>
 
+#define NAME_MAX_LENGTH 200 /* code points */
+
 struct account {
 	prong_uuid id;
 	const char *email;
@@ -23,6 +25,28 @@ struct credentials {
 	const char *password; /* used exactly as received */
 };
 
+struct sign_up {
+	const char *email;
+	const char *password;
+	const char *name; /* may be NULL */
+};
+
+struct address {
+	const char *email;
+};
+
+/* A one-time secret that came by mail. */
+struct proof {
+	const char *token;
+};
+
+/* An answer that says nothing of whether there is such an account: what follows is told by mail. */
+struct notice {
+	const char *status;
+};
+
+__attribute__((unused)) static const struct notice notice_check_mail = { "check_mail" };
+
 struct session {
 	const char *access_token;
 	const char *token_type;
@@ -35,7 +59,7 @@ struct session {
 PRONG_SCHEMA(account,
 	PRONG_FIELD(account, id, .read_only = true),
 	PRONG_FIELD(account, email, .required = true, .max_length = 254, .format = PRONG_EMAIL),
-	PRONG_FIELD(account, name),
+	PRONG_FIELD(account, name, .max_length = NAME_MAX_LENGTH),
 	PRONG_FIELD(account, email_verified, .read_only = true),
 	PRONG_FIELD(account, created_at, .read_only = true));
 
@@ -43,6 +67,20 @@ PRONG_SCHEMA(account,
 PRONG_SCHEMA(credentials,
 	PRONG_FIELD(credentials, email, .required = true, .max_length = 254, .format = PRONG_EMAIL),
 	PRONG_FIELD(credentials, password, .required = true, .write_only = true, .secret = true));
+
+PRONG_SCHEMA(sign_up,
+	PRONG_FIELD(sign_up, email, .required = true, .max_length = 254, .format = PRONG_EMAIL),
+	PRONG_FIELD(sign_up, password, .required = true, .write_only = true, .secret = true),
+	PRONG_FIELD(sign_up, name, .max_length = NAME_MAX_LENGTH));
+
+PRONG_SCHEMA(address,
+	PRONG_FIELD(address, email, .required = true, .max_length = 254, .format = PRONG_EMAIL));
+
+PRONG_SCHEMA(proof,
+	PRONG_FIELD(proof, token, .required = true, .write_only = true, .secret = true));
+
+PRONG_SCHEMA(notice,
+	PRONG_FIELD(notice, status, .read_only = true));
 
 PRONG_SCHEMA(session,
 	PRONG_FIELD(session, access_token, .read_only = true, .secret = true),
@@ -52,9 +90,9 @@ PRONG_SCHEMA(session,
 	PRONG_FIELD_OBJECT(session, account, account, .read_only = true));
 /* clang-format on */
 
-prong_handler create_account;  /* POST /v1/accounts */
-prong_handler create_session;  /* POST /v1/sessions */
-prong_handler get_own_account; /* GET /v1/account */
+prong_handler create_account;	/* POST /v1/accounts */
+prong_handler create_session;	/* POST /v1/sessions */
+prong_handler get_own_account;	/* GET /v1/account */
 
 #define EMAIL_SIZE 255 /* RFC 5321's 254 with the NUL */
 
@@ -64,5 +102,11 @@ prong_handler get_own_account; /* GET /v1/account */
  * what is too long or not printable. The address's form is the schema's to check.
  */
 int email_normalise(const char *email, char ret_normalised[EMAIL_SIZE]);
+
+/*
+ * Whether a person's name can be shown: not blank, no control characters, none that are invisible or change directions.
+ * 0, or -EINVAL and a sentence (a constant). Its length is the schema's to check.
+ */
+int name_check(const char *name, const char **ret_reason);
 
 #endif

@@ -26,24 +26,27 @@ static void send_welcome(struct prong_ctx *ctx, const struct account *account)
 
 int create_account(struct prong_ctx *ctx)
 {
-	const struct credentials *in = prong_body(ctx, credentials);
+	const struct sign_up *in = prong_body(ctx, sign_up);
 	char email[EMAIL_SIZE], hash[PASSWORD_HASH_SIZE];
 	prong_uuid id = prong_uuid_make();
 	struct account *account;
+	const char *reason;
 	int r;
 
 	if (email_normalise(in->email, email) < 0)
 		return prong_fail_field(ctx, "/email", "format", "Only addresses of ASCII characters are taken.");
-	r = password_accept(ctx, "/password", in->password, (const char *[]){ in->email, NULL });
+	if (in->name && name_check(in->name, &reason) < 0)
+		return prong_fail_field(ctx, "/name", "format", "%s", reason);
+	r = password_accept(ctx, "/password", in->password, (const char *[]){ in->email, in->name, NULL });
 	if (r < 0)
 		return r;
 	r = password_hash(ctx->runtime->password_hasher, id, in->password, hash);
 	if (r < 0)
 		return r;
 	r = prong_query_one(ctx, account, &account,
-			    "INSERT INTO prong_accounts (id, email, email_normalised, password_hash)"
-			    " VALUES ($1, $2, $3, $4) RETURNING " ACCOUNT_COLUMNS,
-			    id, in->email, email, hash);
+			    "INSERT INTO prong_accounts (id, email, email_normalised, password_hash, name)"
+			    " VALUES ($1, $2, $3, $4, $5) RETURNING " ACCOUNT_COLUMNS,
+			    id, in->email, email, hash, in->name);
 	if (r == -EEXIST)
 		return prong_fail(ctx, 409, "email_taken", "There is an account with this address already.");
 	if (r < 0)
