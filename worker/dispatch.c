@@ -3,6 +3,7 @@
 
 #include "worker/consumer.h"
 
+#define OVERLAPPED 3		       /* exchanges of a shard at once */
 #define SLICE ((prong_duration)250)    /* µs of starting jobs, then others have a turn */
 #define AHEAD PRONG_MILLISECONDS(2)    /* jobs that end within that time are fetched ahead */
 #define MEASURED PRONG_MILLISECONDS(5) /* over at least that time */
@@ -183,21 +184,21 @@ static void return_overslept(struct worker *worker)
 /* ---- exchanges ---- */
 
 /*
- * One at a time carries what there is, be it one verdict: what comes meanwhile gathers for the next. A second one
- * beside it overlaps the shard's work with the worker's where there is much to exchange. While it is unclear what the
- * shard holds for this worker, there is one at a time.
+ * One at a time carries what there is, be it one verdict: what comes meanwhile gathers for the next. Others beside it
+ * overlap the shard's work with the worker's where there is much to exchange: one is with the shard, one waits there,
+ * and one is with the worker. While it is unclear what the shard holds for this worker, there is one at a time.
  */
 static bool exchange_is_wanted(const struct consumer *consumer)
 {
 	const struct worker *worker = consumer->worker;
 	size_t places, much = worker->concurrency < JOB_BATCH ? (worker->concurrency + 1) / 2 : JOB_BATCH / 2;
 
-	if (consumer->left || consumer->retry_at > worker->clock || consumer->under_way > 1)
+	if (consumer->left || consumer->retry_at > worker->clock || consumer->under_way >= OVERLAPPED)
 		return false;
-	if (consumer->under_way == 1 && (consumer->unsure || consumer->audit_at <= worker->clock))
+	if (consumer->under_way > 0 && (consumer->unsure || consumer->audit_at <= worker->clock))
 		return false;
 	places = consumer->hungry ? dispatch_places(consumer) : 0;
-	if (consumer->under_way == 1)
+	if (consumer->under_way > 0)
 		return consumer->n_verdicts >= much || places >= much;
 	if (consumer->n_verdicts > 0 || places > 0)
 		return true;
