@@ -13,6 +13,7 @@
 
 #define CONNECT_TIMEOUT PRONG_SECONDS(2) /* of one address, greeting included */
 #define OVERDUE PRONG_SECONDS(1)
+#define SEND_BUFFER (4 * 1024 * 1024) /* of a Unix socket, where the system allows it: TCP's grow by themselves */
 
 static void connect_next(struct redis_connection *connection);
 
@@ -243,7 +244,7 @@ static void on_writable(int fd, short what, void *argument)
 static void connect_to(struct redis_connection *connection, int family, const struct sockaddr *address, socklen_t size)
 {
 	struct event_base *base = loop_base(connection->loop);
-	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1;
+	int fd = socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), on = 1, room = SEND_BUFFER;
 
 	connection->state = REDIS_CONNECTING;
 	set_timer(connection, CONNECT_TIMEOUT);
@@ -259,6 +260,8 @@ static void connect_to(struct redis_connection *connection, int family, const st
 	if (family != AF_UNIX) {
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 		setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+	} else {
+		setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
 	}
 	if (connect(fd, address, size) < 0 && errno != EINPROGRESS) {
 		redis_connection_fail(connection, "%s", strerror(errno));
