@@ -342,6 +342,10 @@ local function begin(k, now, id, record, extras)
 	return true
 end
 
+-- Redis searches a hash of short values from its start until it has a long one, or 128. One with more jobs than a few
+-- gets a value so long.
+local FEW = 16
+
 -- Leases up to n jobs to the owner: adds by three id, attempt, record. Returns how many expired instead.
 local function take(k, now, n, limits, result)
 	local batch, taken, expired = { bytes = 0 }, {}, 0
@@ -363,6 +367,9 @@ local function take(k, now, n, limits, result)
 			result[#result + 1] = attempt
 			result[#result + 1] = record
 		end
+	end
+	if #taken > 2 * FEW then
+		taken[2] = string.format('%-65s', taken[2])
 	end
 	if #taken > 0 then
 		call('HSET', k[TAKEN], unpack(taken))
