@@ -46,6 +46,7 @@ struct batch {
 	unsigned users; /* the exchange that brought it, the consumer while some wait, and one that is starting */
 	prong_time now; /* the server's clock, at `at` of ours */
 	int64_t at;
+	int64_t asked_at; /* monotonic µs, before they were taken */
 };
 
 /* A job whose coroutine has begun: until its verdict is given. */

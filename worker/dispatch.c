@@ -168,15 +168,15 @@ static void return_stale(struct worker *worker)
 }
 
 /*
- * This process was stopped for so long that its leases may be over, and what waits here may run elsewhere: it goes
- * back, which is refused where that is so.
+ * This process was stopped for so long that its leases may be over, and what waits here, or was waiting in the socket,
+ * may run elsewhere: it goes back, which is refused where that is so.
  */
 static void return_overslept(struct worker *worker)
 {
 	for (size_t i = 0; i < worker->n_consumers; i++) {
 		struct consumer *consumer = &worker->consumers[i];
 
-		if (consumer->batches && worker->clock - consumer->batches->at > JOB_LEASE / 2)
+		if (consumer->batches && worker->clock - consumer->batches->asked_at > JOB_LEASE / 2)
 			consumer_return_waiting(consumer);
 	}
 }

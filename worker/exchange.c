@@ -199,6 +199,7 @@ static int exchange(struct consumer *consumer, struct batch *batch, struct parce
 	consumer->asked += parcel->exchange.fetch;
 	worker->n_asked += parcel->exchange.fetch;
 	consumer->poked = false;
+	batch->asked_at = monotonic_us();
 	r = job_queue_exchange(worker->runtime->jobs, &batch->arena, &parcel->exchange, result);
 	consumer->asked -= parcel->exchange.fetch;
 	worker->n_asked -= parcel->exchange.fetch;

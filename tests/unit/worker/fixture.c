@@ -15,7 +15,7 @@
 #include "tests/unit/common/durable_fixture.h"
 #include "tests/unit/common/servers.h"
 #include "worker/builtin.h"
-#include "worker/job_metrics.h"
+#include "worker/consumer.h"
 
 struct effects *effects;
 
@@ -151,6 +151,24 @@ static int repeat(struct prong_ctx *ctx)
 	return -EALREADY;
 }
 
+/* Number 0 takes so long, without a wait, that what was fetched with it seems to have been here for longer than leased.
+ */
+static int oversleep(struct prong_ctx *ctx)
+{
+	const struct work *work = begin(ctx);
+	struct batch *batch = container_of(ctx, struct running, ctx)->consumer->batches;
+
+	if (batch && monotonic_us() - batch->asked_at > JOB_LEASE / 2)
+		atomic_fetch_add(&effects->started_late, 1);
+	if (work->number == 0) {
+		usleep(1000);
+		atomic_store(&effects->waiting, batch ? (int)(batch->n_deliveries - batch->n_started) : 0);
+		if (batch)
+			batch->asked_at -= JOB_LEASE;
+	}
+	return end(work);
+}
+
 static int note_start(struct prong_ctx *ctx)
 {
 	atomic_store(&effects->order[atomic_fetch_add(&effects->n_order, 1)], ctx->delivery->name[0]);
@@ -197,6 +215,7 @@ JOB(report, report, .queue = "work", .result = &work_schema);
 JOB(come_later, come_later, .queue = "work");
 JOB(despair, despair, .queue = "work");
 JOB(repeat, repeat, .queue = "work", .max_attempts = 1);
+JOB(oversleep, oversleep, .queue = "work");
 JOB(note_start, urgent, .queue = "urgent");
 JOB(note_start, slow, .queue = "slow");
 JOB(note_start, heavy, .queue = "heavy");
@@ -221,8 +240,8 @@ static const struct prong_app app = {
 	.version = "1",
 	.jobs = PRONG_JOBS(&count_job, &sleep_job, &sleep_other_job, &crash_job, &crash_apart_job, &fail_job,
 			   &fail_twice_job, &hang_job, &hold_job, &report_job, &come_later_job, &despair_job,
-			   &repeat_job, &urgent_job, &slow_job, &heavy_job, &light_job, &parted_job, &lasting_job,
-			   &lasting_hold_job, &lasting_fail_job, &transfer_job, &recorded_job),
+			   &repeat_job, &oversleep_job, &urgent_job, &slow_job, &heavy_job, &light_job, &parted_job,
+			   &lasting_job, &lasting_hold_job, &lasting_fail_job, &transfer_job, &recorded_job),
 	.queues = PRONG_QUEUES(&urgent_queue, &slow_queue, &heavy_queue, &light_queue, &parted_queue),
 };
 

@@ -24,9 +24,11 @@ struct effects {
 	_Atomic int other_ended; /* of the queue "other" */
 	_Atomic int wrong_request_id;
 	_Atomic bool stop_crashing;
-	_Atomic int crash_at;  /* `transfer`: which of its steps kills the worker; 0: none */
-	_Atomic bool go;       /* `hold` and `report` may end */
-	_Atomic int cancelled; /* ends of `hold` by -ECANCELED */
+	_Atomic int crash_at;	  /* `transfer`: which of its steps kills the worker; 0: none */
+	_Atomic bool go;	  /* `hold` and `report` may end */
+	_Atomic int waiting;	  /* jobs that were fetched and had not begun when the first `oversleep` did */
+	_Atomic int started_late; /* `oversleep` of those */
+	_Atomic int cancelled;	  /* ends of `hold` by -ECANCELED */
 	_Atomic int n_order;
 	_Atomic char order[MAX_WORK]; /* of starts in the queues with rules: the first letter of each job's name */
 };
@@ -39,8 +41,9 @@ struct work {
 };
 
 extern const struct prong_job count_job, sleep_job, sleep_other_job, crash_job, crash_apart_job, fail_job,
-	fail_twice_job, hang_job, hold_job, report_job, come_later_job, despair_job, repeat_job, urgent_job, slow_job,
-	heavy_job, light_job, parted_job, lasting_job, lasting_hold_job, lasting_fail_job, transfer_job, recorded_job;
+	fail_twice_job, hang_job, hold_job, report_job, come_later_job, despair_job, repeat_job, oversleep_job,
+	urgent_job, slow_job, heavy_job, light_job, parted_job, lasting_job, lasting_hold_job, lasting_fail_job,
+	transfer_job, recorded_job;
 
 struct fixture {
 	struct redis_server *server;

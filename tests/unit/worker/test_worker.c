@@ -67,6 +67,23 @@ TEST(worker, two_share_a_queue)
 	fixture_close(&fixture);
 }
 
+TEST(worker, starts_nothing_that_was_fetched_a_lease_ago)
+{
+	struct fixture fixture;
+	pid_t pid;
+
+	fixture_open(&fixture, NULL);
+	fixture_enqueue_many(&fixture, &oversleep_job, 5, 0);
+	pid = fixture_start(&fixture, worker_main, WORKER);
+	CU_ASSERT(EVENTUALLY(atomic_load(&effects->ended) == 5));
+	CU_ASSERT_EQUAL(atomic_load(&effects->waiting), 4);
+	CU_ASSERT_EQUAL(atomic_load(&effects->started_late), 0);
+	CU_ASSERT_EQUAL(fixture_terminate(&fixture, pid, WORKER), 0);
+	CU_ASSERT(exactly_once(5));
+	CU_ASSERT(fixture_counts_are(&fixture, "work", 0, 0, 0, 0));
+	fixture_close(&fixture);
+}
+
 TEST(worker, a_long_queue_does_not_shut_out_another)
 {
 	struct fixture fixture;
