@@ -59,7 +59,7 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 	}
 	if (parts & RUNTIME_SECURITY) {
 		check(parts & RUNTIME_POSTGRES);
-		runtime->keyring = keyring_new(settings->secret);
+		runtime->keyring = keyring_new(settings->secret, (enum algorithm)settings->signing_algorithm);
 		runtime->password_hasher = password_hasher_new(runtime->threads,
 							       &(struct password_options){
 								       .memory_kib = (size_t)settings->password_memory,

@@ -1,4 +1,4 @@
-/* The algorithms that access tokens of ours are signed with (RFC 7518, RFC 8037), in the order of SIGNING_ALGORITHM. */
+/* The algorithms that access tokens are signed with (RFC 7518, RFC 8037), in the order of SIGNING_ALGORITHM. */
 #ifndef ALGORITHM_H
 #define ALGORITHM_H
 

@@ -1,4 +1,7 @@
-#include "common/security/token.h"
+#include "common/security/base64url.h"
+
+#include <errno.h>
+#include <sodium.h>
 
 /*
  * Our own, though libsodium has one: 1.0.18's takes some bytes from 0x80 on for digits. What is decoded here is public,
@@ -41,4 +44,13 @@ int base64url_decode(const char *text, size_t size, unsigned char *out, size_t c
 		return -EINVAL;
 	*ret_size = decoded;
 	return 0;
+}
+
+void base64url_add(struct buffer *out, const void *data, size_t size)
+{
+	size_t text_size = sodium_base64_ENCODED_LEN(size, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+
+	buffer_reserve(out, text_size);
+	sodium_bin2base64(out->data + out->size, text_size, data, size, sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+	out->size += text_size - 1;
 }

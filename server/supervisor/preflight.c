@@ -144,7 +144,8 @@ static void check_budget(struct preflight *preflight, struct prong_ctx *ctx)
 
 static void check_secret(struct preflight *preflight, struct prong_ctx *ctx)
 {
-	struct keyring *keyring = keyring_new(preflight->plan->settings->secret);
+	const struct settings *settings = preflight->plan->settings;
+	struct keyring *keyring = keyring_new(settings->secret, (enum algorithm)settings->signing_algorithm);
 	int r = keyring_load(keyring, ctx);
 
 	keyring_free(keyring);

@@ -91,7 +91,7 @@ class Session(Accounts):
         header, claims, _ = session["access_token"].split(".")
         self.assertEqual({**decode(header), "kid": None}, {"alg": "EdDSA", "typ": "at+jwt", "kid": None})
         claims = decode(claims)
-        self.assertEqual(set(claims), {"iss", "aud", "sub", "sid", "jti", "iat", "exp"})
+        self.assertEqual(set(claims), {"iss", "aud", "sub", "sid", "jti", "epoch", "auth_time", "iat", "exp"})
         self.assertEqual((claims["sub"], claims["sid"]), (account["id"], session["session_id"]))
         self.assertEqual(claims["exp"] - claims["iat"], 600)
         self.assertEqual(self.services.sql("SELECT account_id, floor(extract(epoch FROM expires_at))"

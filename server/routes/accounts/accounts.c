@@ -22,6 +22,7 @@ extern const char embedded_accounts_0006_refresh_up_sql[], embedded_accounts_000
 extern const char embedded_accounts_0007_secrets_up_sql[], embedded_accounts_0007_secrets_down_sql[];
 extern const char embedded_accounts_0008_api_keys_up_sql[], embedded_accounts_0008_api_keys_down_sql[];
 extern const char embedded_accounts_0009_audit_up_sql[], embedded_accounts_0009_audit_down_sql[];
+extern const char embedded_accounts_0010_key_rotation_up_sql[], embedded_accounts_0010_key_rotation_down_sql[];
 
 static const struct prong_migration migrations[] = {
 	{ 1, "accounts", embedded_accounts_0001_accounts_up_sql, embedded_accounts_0001_accounts_down_sql },
@@ -33,6 +34,7 @@ static const struct prong_migration migrations[] = {
 	{ 7, "secrets", embedded_accounts_0007_secrets_up_sql, embedded_accounts_0007_secrets_down_sql },
 	{ 8, "api_keys", embedded_accounts_0008_api_keys_up_sql, embedded_accounts_0008_api_keys_down_sql },
 	{ 9, "audit", embedded_accounts_0009_audit_up_sql, embedded_accounts_0009_audit_down_sql },
+	{ 10, "key_rotation", embedded_accounts_0010_key_rotation_up_sql, embedded_accounts_0010_key_rotation_down_sql },
 	{}
 };
 

@@ -66,7 +66,6 @@ static void rehash(struct prong_ctx *ctx, const struct known_account *known, con
 static int start_session(struct prong_ctx *ctx, const struct known_account *known)
 {
 	const char *self = ctx->runtime->settings->public_url;
-	const struct signing_key *key = keyring_current(ctx->runtime->keyring);
 	prong_time now = prong_time_now(), expires = { now.us + TOKEN_LIFETIME };
 	struct token_claims claims = {
 		.issuer = self,
@@ -82,6 +81,8 @@ static int start_session(struct prong_ctx *ctx, const struct known_account *know
 		},
 	};
 	struct session *session = prong_alloc(ctx, sizeof(*session));
+	const char *reason;
+	char *token;
 	int r;
 
 	r = prong_exec(ctx,
@@ -93,7 +94,12 @@ static int start_session(struct prong_ctx *ctx, const struct known_account *know
 	if (r == 0)
 		return refuse(ctx); /* the account was deleted meanwhile */
 
-	session->access_token = token_sign(&ctx->arena, key, &claims);
+	r = token_sign(&ctx->arena, keyring_current(ctx->runtime->keyring), &claims, &token, &reason);
+	if (r < 0) {
+		prong_log(ctx, PRONG_LOG_ERROR, "no access token: %s", reason);
+		return -EIO;
+	}
+	session->access_token = token;
 	session->token_type = "Bearer";
 	session->expires_in = TOKEN_LIFETIME / PRONG_SECONDS(1);
 	session->session_id = claims.principal.session_id;

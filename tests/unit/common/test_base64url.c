@@ -1,6 +1,7 @@
 #include <string.h>
 
-#include "common/security/token.h"
+#include "common/basics.h"
+#include "common/security/base64url.h"
 #include "tests/unit/test.h"
 
 static int decode(const char *text, unsigned char *out, size_t capacity, size_t *ret_size)

@@ -22,8 +22,7 @@ static struct signing_key key_of(unsigned char filling)
 	unsigned char seed[32];
 
 	memset(seed, filling, sizeof(seed));
-	crypto_sign_seed_keypair(key.public_key, key.secret_key, seed);
-	signing_key_name(&key);
+	CU_ASSERT_EQUAL_FATAL(signing_key_open(ALGORITHM_EDDSA, seed, sizeof(seed), &key), 0);
 	return key;
 }
 
@@ -48,6 +47,15 @@ static char *forge(const struct signing_key *key, const char *header, size_t hea
 	return format_text("%s.%s", signed_text, signature_text);
 }
 
+static char *sign(struct arena *arena, const struct signing_key *key, const struct token_claims *claims)
+{
+	const char *reason = NULL;
+	char *token = NULL;
+
+	CU_ASSERT_EQUAL_FATAL(token_sign(arena, key, claims, &token, &reason), 0);
+	return token;
+}
+
 static int verify_sized(const struct signing_key *keys, size_t n_keys, const char *token, size_t size,
 			const char **ret_reason)
 {
@@ -66,7 +74,10 @@ static const char *reason_of(const struct signing_key *key, const char *token)
 	const char *reason = "accepted";
 	int r = verify_sized(key, 1, token, strlen(token), &reason);
 
-	CU_ASSERT(r == (strcmp(reason, "accepted") == 0 ? 0 : -EACCES));
+	if (string_equal(reason, "unknown kid"))
+		CU_ASSERT_EQUAL(r, -ENOKEY)
+	else
+		CU_ASSERT_EQUAL(r, string_equal(reason, "accepted") ? 0 : -EACCES);
 	return reason;
 }
 
@@ -99,7 +110,7 @@ TEST(token, verifies_what_it_signed)
 	in.principal.session_id = prong_uuid_make();
 	in.token_id = prong_uuid_make();
 	arena_init(&arena);
-	char *token = token_sign(&arena, &keys[1], &in);
+	char *token = sign(&arena, &keys[1], &in);
 	CU_ASSERT_EQUAL(token_verify(&arena, keys, 2, token, strlen(token), ISSUER, ISSUER, NOW, &out, &reason), 0);
 	CU_ASSERT(prong_uuid_equal(in.principal.account_id, out.principal.account_id));
 	CU_ASSERT(prong_uuid_equal(in.principal.session_id, out.principal.session_id));
@@ -110,10 +121,10 @@ TEST(token, verifies_what_it_signed)
 	CU_ASSERT_STRING_EQUAL(out.principal.scope, "");
 
 	CU_ASSERT_EQUAL(token_verify(&arena, keys, 1, token, strlen(token), ISSUER, ISSUER, NOW, &out, &reason),
-			-EACCES);
+			-ENOKEY);
 	CU_ASSERT_STRING_EQUAL(reason, "unknown kid");
 	CU_ASSERT_EQUAL(token_verify(&arena, NULL, 0, token, strlen(token), ISSUER, ISSUER, NOW, &out, &reason),
-			-EACCES);
+			-ENOKEY);
 	CU_ASSERT_EQUAL(token_verify(&arena, keys, 2, token, strlen(token), ISSUER, ISSUER, NOW + 600, &out, &reason),
 			-EACCES);
 	CU_ASSERT_STRING_EQUAL(reason, "expired");
@@ -139,7 +150,7 @@ TEST(token, carries_a_scope)
 
 	in.principal.scope = "admin billing:read";
 	arena_init(&arena);
-	char *token = token_sign(&arena, &key, &in);
+	char *token = sign(&arena, &key, &in);
 	CU_ASSERT_EQUAL(token_verify(&arena, &key, 1, token, strlen(token), ISSUER, ISSUER, NOW, &out, &reason), 0);
 	CU_ASSERT_STRING_EQUAL(out.principal.scope, "admin billing:read");
 	arena_reset(&arena);
@@ -155,7 +166,7 @@ TEST(token, writes_claims_that_need_escaping)
 	struct arena arena;
 
 	arena_init(&arena);
-	char *token = token_sign(&arena, &key, &in);
+	char *token = sign(&arena, &key, &in);
 	CU_ASSERT_EQUAL(token_verify(&arena, &key, 1, token, strlen(token), odd, odd, NOW, &out, &reason), 0);
 	arena_reset(&arena);
 }
@@ -338,7 +349,7 @@ TEST(token, refuses_other_shapes)
 		char kept = token[i];
 
 		token[i] = kept == 'A' ? 'B' : 'A';
-		CU_ASSERT_EQUAL(verify_sized(&key, 1, token, length, &reason), -EACCES);
+		CU_ASSERT(verify_sized(&key, 1, token, length, &reason) < 0);
 		token[i] = kept;
 	}
 }
@@ -364,131 +375,4 @@ TEST(token, is_at_most_8_kib)
 	_cleanup_(freep) char *exceeds = forge(&key, header, strlen(header), claims.data, claims.size);
 	CU_ASSERT(strlen(exceeds) > TOKEN_MAX_SIZE);
 	CU_ASSERT_STRING_EQUAL(reason_of(&key, exceeds), "too long");
-}
-
-static size_t unhex(const char *text, unsigned char *out, size_t capacity)
-{
-	size_t size = 0;
-
-	CU_ASSERT_EQUAL(sodium_hex2bin(out, capacity, text, strlen(text), NULL, &size, NULL), 0);
-	return size;
-}
-
-TEST(token, keeps_to_rfc_8032)
-{
-	static const struct {
-		const char *seed, *public_key, *message, *signature;
-	} vectors[] = {
-		{ "9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
-		  "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "",
-		  "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155"
-		  "5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b" },
-		{ "4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb",
-		  "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c", "72",
-		  "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da"
-		  "085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb00d291612bb0c00" },
-		{ "c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
-		  "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025", "af82",
-		  "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac"
-		  "18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a" },
-		{ "833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42",
-		  "ec172b93ad5e563bf4932c70e1245034c35467ef2efd4d64ebf819683467e2bf",
-		  "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a"
-		  "2192992a274fc1a836ba3c23a3feebbd454d4423643ce80e2a9ac94fa54ca49f",
-		  "dc2a4459e7369633a52b1bf277839a00201009a3efbf3ecb69bea2186c26b589"
-		  "09351fc9ac90b3ecfdfbc7c66431e0303dca179c138ac17ad9bef1177331a704" },
-	};
-
-	for (size_t i = 0; i < ARRAY_SIZE(vectors); i++) {
-		unsigned char seed[32], expected_key[32], message[64], expected[64], signature[64];
-		size_t size;
-		struct signing_key key;
-
-		unhex(vectors[i].seed, seed, sizeof(seed));
-		unhex(vectors[i].public_key, expected_key, sizeof(expected_key));
-		unhex(vectors[i].signature, expected, sizeof(expected));
-		size = unhex(vectors[i].message, message, sizeof(message));
-		crypto_sign_seed_keypair(key.public_key, key.secret_key, seed);
-		crypto_sign_detached(signature, NULL, message, size, key.secret_key);
-		CU_ASSERT_EQUAL(memcmp(key.public_key, expected_key, sizeof(expected_key)), 0);
-		CU_ASSERT_EQUAL(memcmp(signature, expected, sizeof(expected)), 0);
-		CU_ASSERT_TRUE(signing_key_verify(&key, message, size, expected, sizeof(expected)));
-		CU_ASSERT_FALSE(signing_key_verify(&key, message, size, expected, sizeof(expected) - 1));
-		expected[5] ^= 1;
-		CU_ASSERT_FALSE(signing_key_verify(&key, message, size, expected, sizeof(expected)));
-	}
-}
-
-TEST(token, keeps_to_rfc_8037)
-{
-	static const char signed_text[] = "eyJhbGciOiJFZERTQSJ9.RXhhbXBsZSBvZiBFZDI1NTE5IHNpZ25pbmc";
-	static const char signature_text[] =
-		"hgyY0il_MGCjP0JzlnLWG1PPOt7-09PGcvMg3AIbQR6dWbhijcNR4ki4iylGjg5BhVsPt9g7sVvpAr_MuM0KAg";
-	static const char public_text[] = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
-	unsigned char signature[64];
-	struct signing_key key;
-	size_t size;
-
-	CU_ASSERT_EQUAL(base64url_decode(public_text, strlen(public_text), key.public_key, 32, &size), 0);
-	CU_ASSERT_EQUAL(size, 32);
-	CU_ASSERT_EQUAL(base64url_decode(signature_text, strlen(signature_text), signature, 64, &size), 0);
-	CU_ASSERT_EQUAL(size, 64);
-	CU_ASSERT_TRUE(signing_key_verify(&key, signed_text, strlen(signed_text), signature, size));
-	signing_key_name(&key);
-	CU_ASSERT_STRING_EQUAL(key.id, "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
-}
-
-TEST(token, names_generated_keys)
-{
-	struct signing_key key, again;
-
-	signing_key_generate(&key);
-	again = key;
-	signing_key_name(&again);
-	CU_ASSERT_EQUAL(strlen(key.id), SIGNING_KEY_ID_SIZE - 1);
-	CU_ASSERT_STRING_EQUAL(key.id, again.id);
-}
-
-static struct json_object *member(struct json_object *object, const char *name)
-{
-	struct json_object *value = NULL;
-
-	CU_ASSERT_TRUE_FATAL(json_object_object_get_ex(object, name, &value));
-	return value;
-}
-
-static void try_wycheproof_group(struct json_object *group)
-{
-	struct json_object *tests = member(group, "tests");
-	struct signing_key key;
-
-	unhex(json_object_get_string(member(member(group, "publicKey"), "pk")), key.public_key, 32);
-	for (size_t i = 0; i < json_object_array_length(tests); i++) {
-		struct json_object *test = json_object_array_get_idx(tests, i);
-		bool valid = strcmp(json_object_get_string(member(test, "result")), "valid") == 0;
-		unsigned char message[4096], signature[256];
-		size_t size = unhex(json_object_get_string(member(test, "msg")), message, sizeof(message));
-		size_t signature_size =
-			unhex(json_object_get_string(member(test, "sig")), signature, sizeof(signature));
-
-		CU_ASSERT_EQUAL(signing_key_verify(&key, message, size, signature, signature_size), valid);
-	}
-}
-
-/* With the public corpora at hand: PRONG_TEST_CORPORA names their folder. */
-TEST(token, keeps_to_wycheproof)
-{
-	const char *folder = getenv("PRONG_TEST_CORPORA");
-	_cleanup_(json_object_putp) struct json_object *vectors = NULL;
-	_cleanup_(freep) char *path = NULL;
-
-	if (!folder)
-		return;
-	path = format_text("%s/wycheproof/ed25519_test.json", folder);
-	vectors = json_object_from_file(path);
-	CU_ASSERT_PTR_NOT_NULL_FATAL(vectors);
-	struct json_object *groups = member(vectors, "testGroups");
-	CU_ASSERT(json_object_array_length(groups) > 0);
-	for (size_t i = 0; i < json_object_array_length(groups); i++)
-		try_wycheproof_group(json_object_array_get_idx(groups, i));
 }
