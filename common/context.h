@@ -14,6 +14,7 @@
 #include "common/trace.h"
 
 struct postgres_connection;
+struct after_commit;
 
 /* Why it failed, as prong_fail() or the library recorded it. */
 struct problem {
@@ -40,6 +41,7 @@ struct prong_ctx {
 	struct postgres_connection *transaction; /* between prong_begin() and its end */
 	bool transaction_failed;
 	const char *notify; /* a channel to notify once it is committed (common/postgres/listen.h); NULL: none */
+	struct after_commit *after_commit; /* calls to make then (common/postgres/postgres.h); NULL: none */
 
 	struct exchange *exchange; /* the request's; NULL in a job or command */
 	struct delivery *delivery; /* the job's; NULL in a handler or command */

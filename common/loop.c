@@ -219,6 +219,15 @@ void loop_run(struct loop *loop)
 	check(event_base_loop(loop->base, EVLOOP_NO_EXIT_ON_EMPTY) >= 0);
 }
 
+void coroutine_finish(struct loop *loop, struct coroutine **coroutine)
+{
+	check(!coroutine_current());
+	if (*coroutine)
+		coroutine_cancel(*coroutine);
+	while (*coroutine)
+		check(event_base_loop(loop->base, EVLOOP_ONCE) >= 0);
+}
+
 void loop_stop(struct loop *loop)
 {
 	event_base_loopbreak(loop->base);

@@ -93,6 +93,13 @@ void coroutine_cancel(struct coroutine *coroutine);
 bool coroutine_cancelled(const struct coroutine *coroutine);
 
 /*
+ * Cancels a coroutine that works for the process itself and runs the loop until it has ended, as when its owner is
+ * freed. Its function sets `*coroutine` to NULL as the last thing it does; NULL already: without effect. Only outside
+ * coroutines, while loop_run() does not run.
+ */
+void coroutine_finish(struct loop *loop, struct coroutine **coroutine);
+
+/*
  * While shielded, neither cancellation nor the coroutine's own deadline ends its waits: for the few steps that must
  * complete, such as rolling back. Counted, so shields nest. Only the running coroutine shields, and only itself; the
  * deadlines given to its waits still hold.

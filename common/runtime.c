@@ -8,8 +8,10 @@
 #include "common/postgres/postgres.h"
 #include "common/redis/redis.h"
 #include "common/security/api_key.h"
+#include "common/security/feed.h"
 #include "common/security/keyring.h"
 #include "common/security/password.h"
+#include "common/security/revocations.h"
 #include "common/thread_pool.h"
 
 /*
@@ -69,6 +71,8 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 							       },
 							       permits);
 		runtime->api_keys = api_keys_new();
+		runtime->feed = feed_new(runtime);
+		runtime->revocations = revocations_new(runtime, runtime->feed);
 	}
 	return runtime;
 }
@@ -77,6 +81,8 @@ struct runtime *runtime_free(struct runtime *runtime)
 {
 	if (!runtime)
 		return NULL;
+	runtime->feed = feed_free(runtime->feed); /* nobody is told anything any more */
+	runtime->revocations = revocations_free(runtime->revocations);
 	runtime->api_keys = api_keys_free(runtime->api_keys);
 	runtime->password_hasher = password_hasher_free(runtime->password_hasher);
 	runtime->keyring = keyring_free(runtime->keyring);

@@ -15,8 +15,10 @@ struct postgres;
 struct redis;
 struct job_queue;
 struct api_keys;
+struct feed;
 struct keyring;
 struct password_hasher;
+struct revocations;
 
 struct runtime {
 	const struct settings *settings; /* borrowed, as the next two */
@@ -31,13 +33,15 @@ struct runtime {
 	struct keyring *keyring;		 /* NULL without the accounts module, and in commands */
 	struct password_hasher *password_hasher; /* likewise */
 	struct api_keys *api_keys;		 /* likewise */
+	struct feed *feed;			 /* likewise */
+	struct revocations *revocations;	 /* likewise */
 };
 
 /* What a process needs besides the loop. */
 enum runtime_part {
 	RUNTIME_POSTGRES = 1,
 	RUNTIME_REDIS = 2,    /* and the job queue */
-	RUNTIME_SECURITY = 4, /* keyring and password hasher; needs RUNTIME_POSTGRES */
+	RUNTIME_SECURITY = 4, /* keyring, password hasher, API keys, feed, revocations; needs RUNTIME_POSTGRES */
 	RUNTIME_BRIEF = 8,    /* for a process that may never use Redis: it connects when it does */
 };
 

@@ -7,6 +7,51 @@
 
 #define ROLLBACK_TIMEOUT PRONG_MILLISECONDS(250)
 
+/* ---- what waits for the commit ---- */
+
+struct after_commit {
+	void (*function)(struct prong_ctx *ctx, void *argument);
+	void *argument;
+	struct after_commit *next;
+};
+
+static void call_shielded(struct prong_ctx *ctx, void (*function)(struct prong_ctx *ctx, void *argument),
+			  void *argument)
+{
+	struct coroutine *self = coroutine_current();
+
+	coroutine_shield(self);
+	function(ctx, argument);
+	coroutine_unshield(self);
+}
+
+void postgres_after_commit(struct prong_ctx *ctx, void (*function)(struct prong_ctx *ctx, void *argument),
+			   void *argument)
+{
+	struct after_commit *call, **last = &ctx->after_commit;
+
+	if (!ctx->transaction || ctx->transaction->pinned) {
+		call_shielded(ctx, function, argument);
+		return;
+	}
+	while (*last)
+		last = &(*last)->next;
+	call = prong_alloc(ctx, sizeof(*call));
+	*call = (struct after_commit){ .function = function, .argument = argument };
+	*last = call;
+}
+
+static void make_calls(struct prong_ctx *ctx)
+{
+	struct after_commit *call = ctx->after_commit;
+
+	ctx->after_commit = NULL;
+	for (; call; call = call->next)
+		call_shielded(ctx, call->function, call->argument);
+}
+
+/* ---- transactions ---- */
+
 static int take(struct prong_ctx *ctx, const char *what)
 {
 	struct postgres_connection *connection;
@@ -23,6 +68,7 @@ static int take(struct prong_ctx *ctx, const char *what)
 	ctx->transaction = connection;
 	ctx->transaction_failed = false;
 	ctx->notify = NULL;
+	ctx->after_commit = NULL;
 	return 0;
 }
 
@@ -122,5 +168,6 @@ int prong_commit(struct prong_ctx *ctx)
 	pool_release(connection);
 	if (ctx->notify)
 		postgres_notify(ctx, ctx->notify);
+	make_calls(ctx);
 	return 0;
 }

@@ -62,16 +62,28 @@ static bool is_error(const redisReply *reply, const char *text)
 
 /* ---- commands ---- */
 
+/* The place of a command's first key among its words; 0: it has none. */
+static size_t key_place(size_t argc, const char *const argv[])
+{
+	size_t place = 1;
+
+	if (string_equal(argv[0], "XREAD"))
+		while (place < argc && !string_equal(argv[place++], "STREAMS"))
+			;
+	return place < argc ? place : 0;
+}
+
 int redis_command(struct redis *redis, prong_duration timeout, size_t argc, const char *const argv[],
 		  const size_t lengths[], redisReply **ret_reply)
 {
 	_cleanup_(redis_route_end) struct redis_route route = { .slot = -1 };
 	struct redis_words words = { .argc = argc, .argv = argv, .lengths = lengths };
+	size_t key = key_place(argc, argv);
 	redisReply *reply = NULL;
 	int r;
 
-	if (argc > 1)
-		route.key = argv[1], route.key_length = lengths ? lengths[1] : strlen(argv[1]);
+	if (key)
+		route.key = argv[key], route.key_length = lengths ? lengths[key] : strlen(argv[key]);
 	r = redis_send(redis, &route, &words, monotonic_us() + timeout, &reply);
 	return finish(&route, r, reply, ret_reply);
 }

@@ -5,8 +5,8 @@
  * second, then -EHOSTDOWN. A command that was sent and lost its reply is -EHOSTDOWN too: it may have been executed.
  *
  * Where REDIS_URL leads to any node of a Redis Cluster, the same calls reach all of it, over a connection to each node
- * that is needed. A command goes where the slot of its first key is, which is its second word; all its keys are of that
- * slot. Others (PING, CONFIG GET …) go to any one node. Redirections are followed, and what the cluster cannot do just
+ * that is needed. A command goes where the slot of its first key is, which is its second word, or of redis_command()'s
+ * XREAD the one after STREAMS; all its keys are of that slot. Others (PING, CONFIG GET …) go to any one node. Redirections are followed, and what the cluster cannot do just
  * now (CLUSTERDOWN, TRYAGAIN) is repeated until the time-out, then -EBUSY.
  */
 #ifndef REDIS_H

@@ -29,8 +29,9 @@ void feed_listen(struct feed *feed, const struct feed_listener *listener);
 struct feed *feed_free(struct feed *feed); /* before the runtime's parts; returns NULL */
 
 /*
- * Appends an event. Suspends; errors as redis_command(), which the caller may log and drop: listeners look in
- * PostgreSQL every ten seconds, and every second while they are without the feed.
+ * Appends an event, within half a second. Suspends; -EHOSTDOWN in a process without Redis, else errors as
+ * redis_command(), which the caller may log and drop: listeners look in PostgreSQL every ten seconds, and every second
+ * while they are without the feed.
  */
 int feed_publish(struct prong_ctx *ctx, const char *kind, const char *text);
 

@@ -4,7 +4,9 @@
 #include "common/log.h"
 #include "common/metrics.h"
 #include "common/runtime.h"
+#include "common/security/feed.h"
 #include "common/security/keyring.h"
+#include "common/security/revocations.h"
 #include "server/http/http_server.h"
 
 #define FIRST_BACKOFF PRONG_MILLISECONDS(100)
@@ -36,7 +38,10 @@ static int load_keyring_once(struct runtime *runtime)
 
 	context_init(&ctx, runtime);
 	coroutine_set_deadline(coroutine_current(), monotonic_us() + KEYRING_TIMEOUT);
-	r = keyring_load(runtime->keyring, &ctx);
+	/* Revocations first: once there are keys, tokens are accepted. */
+	r = revocations_load(runtime->revocations, &ctx);
+	if (r >= 0)
+		r = keyring_load(runtime->keyring, &ctx);
 	context_end(&ctx);
 	coroutine_set_deadline(coroutine_current(), INT64_MAX);
 	return r;
@@ -112,6 +117,9 @@ int http_main(const struct process *process)
 
 	process_detach();
 	log_detach();
+	coroutine_finish(http.runtime->loop, &http.keyring_loader);
+	http.runtime->feed = feed_free(http.runtime->feed);
+	http.runtime->revocations = revocations_free(http.runtime->revocations);
 	/* Handlers that ignored their cancellation end with the process. */
 	if (http.server->n_connections || loop_coroutines(http.runtime->loop))
 		return http.status;

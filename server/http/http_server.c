@@ -142,8 +142,7 @@ static void on_drain(evutil_socket_t fd, short what, void *argument)
 	if (server->n_connections && !server->cut && now >= server->drain_deadline)
 		cut_connections(server);
 	/* Handlers that were cut have a second to notice. */
-	if ((server->n_connections == 0 && loop_coroutines(loop) == 0) ||
-	    now >= server->drain_deadline + PRONG_SECONDS(1))
+	if ((server->n_connections == 0 && server->n_requests == 0) || now >= server->drain_deadline + PRONG_SECONDS(1))
 		loop_stop(loop);
 	else
 		timer_set(&server->drain_timer, DRAIN_POLL);
