@@ -4,6 +4,7 @@
 #include <sodium.h>
 
 #include "common/jobs/job_queue.h"
+#include "common/limits/rate_limit.h"
 #include "common/loop.h"
 #include "common/postgres/postgres.h"
 #include "common/redis/redis.h"
@@ -58,6 +59,7 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 		runtime->redis = parts & RUNTIME_BRIEF ? redis_new_idle(runtime->loop, settings->redis_url, name)
 						       : redis_new(runtime->loop, settings->redis_url, name);
 		runtime->jobs = job_queue_new(runtime->loop, runtime->redis, registry);
+		runtime->rate_limits = rate_limits_new(settings->secret);
 	}
 	if (parts & RUNTIME_SECURITY) {
 		check(parts & RUNTIME_POSTGRES);
@@ -86,6 +88,7 @@ struct runtime *runtime_free(struct runtime *runtime)
 	runtime->api_keys = api_keys_free(runtime->api_keys);
 	runtime->password_hasher = password_hasher_free(runtime->password_hasher);
 	runtime->keyring = keyring_free(runtime->keyring);
+	runtime->rate_limits = rate_limits_free(runtime->rate_limits);
 	runtime->jobs = job_queue_free(runtime->jobs);
 	runtime->redis = redis_free(runtime->redis);
 	runtime->postgres = postgres_free(runtime->postgres);

@@ -14,6 +14,7 @@ struct thread_pool;
 struct postgres;
 struct redis;
 struct job_queue;
+struct rate_limits;
 struct api_keys;
 struct feed;
 struct keyring;
@@ -30,6 +31,7 @@ struct runtime {
 	struct postgres *postgres;
 	struct redis *redis;
 	struct job_queue *jobs;
+	struct rate_limits *rate_limits;
 	struct keyring *keyring;		 /* NULL without the accounts module, and in commands */
 	struct password_hasher *password_hasher; /* likewise */
 	struct api_keys *api_keys;		 /* likewise */
@@ -40,7 +42,7 @@ struct runtime {
 /* What a process needs besides the loop. */
 enum runtime_part {
 	RUNTIME_POSTGRES = 1,
-	RUNTIME_REDIS = 2,    /* and the job queue */
+	RUNTIME_REDIS = 2,    /* and the job queue and rate limits */
 	RUNTIME_SECURITY = 4, /* keyring, password hasher, API keys, feed, revocations; needs RUNTIME_POSTGRES */
 	RUNTIME_BRIEF = 8,    /* for a process that may never use Redis: it connects when it does */
 };

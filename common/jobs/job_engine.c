@@ -1,6 +1,5 @@
 #include "common/jobs/job_engine.h"
 
-#include <sodium.h>
 #include <stdio.h>
 
 extern const char embedded_engine_1_base_lua[];
@@ -10,31 +9,17 @@ extern const char embedded_engine_4_people_lua[];
 extern const char embedded_engine_5_fsck_lua[];
 extern const char embedded_engine_6_register_lua[];
 
-#define VERSION_BYTES 6
-
-/* The library's text and the prefix of its functions' names, both made at the first call. */
-static char *source;
-static char version[sizeof("jobs_") + 2 * VERSION_BYTES];
-
-static void make_library(void)
+static const struct redis_library *library(void)
 {
 	static const char *const parts[] = {
 		embedded_engine_1_base_lua,   embedded_engine_2_enqueue_lua, embedded_engine_3_consume_lua,
 		embedded_engine_4_people_lua, embedded_engine_5_fsck_lua,    embedded_engine_6_register_lua,
 	};
-	unsigned char hash[crypto_generichash_BYTES];
-	char hex[2 * VERSION_BYTES + 1];
-	struct buffer text = { 0 }, library = { 0 };
+	static struct redis_library made;
 
-	for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
-		buffer_add_string(&text, parts[i]);
-	crypto_generichash(hash, sizeof(hash), (const unsigned char *)text.data, text.size, NULL, 0);
-	snprintf(version, sizeof(version), "jobs_%s", sodium_bin2hex(hex, sizeof(hex), hash, VERSION_BYTES));
-	buffer_add_format(&library, "#!lua name=prong_%s\nlocal VERSION = '%s'\n", version, version);
-	buffer_add(&library, text.data, text.size);
-	buffer_text(&library);
-	buffer_free(&text);
-	source = library.data;
+	if (!made.source)
+		redis_library_make(&made, "jobs", parts, ARRAY_SIZE(parts));
+	return &made;
 }
 
 void job_call_init(struct job_call *call, struct arena *arena, const struct job_shard *shard, size_t n_keys,
@@ -107,13 +92,11 @@ void job_call_limits(struct job_call *call, const struct job_shard *shard)
 
 int job_call_run(struct job_call *call, struct redis *redis, const char *function, redisReply **ret_reply)
 {
-	char name[sizeof(version) + 16];
+	char name[sizeof(library()->version) + 16];
 
-	if (!source)
-		make_library();
-	snprintf(name, sizeof(name), "%s_%s", version, function);
-	return redis_call(redis, JOB_TIMEOUT, &(struct redis_library){ .source = source }, name, call->n_keys,
-			  call->count, call->words, call->sizes, ret_reply);
+	snprintf(name, sizeof(name), "%s_%s", library()->version, function);
+	return redis_call(redis, JOB_TIMEOUT, library(), name, call->n_keys, call->count, call->words, call->sizes,
+			  ret_reply);
 }
 
 int job_call_simple(struct job_queue *queue, const struct job_shard *shard, const char *function, const char *argument,

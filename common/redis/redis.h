@@ -49,7 +49,14 @@ int redis_commandf(struct redis *redis, prong_duration timeout, redisReply **ret
  */
 struct redis_library {
 	const char *source;
+	char version[32]; /* where redis_library_make() made it: with this and '_' its functions' names begin */
 };
+
+/*
+ * Makes a library of texts in Lua, one after the other, whose version is `name` and their hash; they find it in
+ * VERSION. `library->source` is malloc'ed, for as long as the process lives.
+ */
+void redis_library_make(struct redis_library *library, const char *name, const char *const parts[], size_t count);
 
 /*
  * Calls a function of the library with the first `n_keys` of `argv` as its KEYS and the others as its ARGV. The library
