@@ -204,6 +204,7 @@ static char *compute_account_url(const struct settings *settings)
 
 static const char *const environments[] = { "development", "production", NULL };
 static const char *const sign_ups[] = { "open", "private", "closed", NULL };
+static const char *const switches[] = { "on", "off", NULL };
 static const char *const signing_algorithms[] = { "EdDSA", "ES256", "HS256", NULL };
 static const char *const log_levels[] = { "debug", "info", "warning", "error", NULL };
 static const char *const log_formats[] = { "auto", "json", "text", NULL };
@@ -315,6 +316,8 @@ static const struct setting table[] = {
 		.summary = "how long the audit log is kept"),
 	TEXT("ACCOUNT_URL", account_url, .compute = compute_account_url, .accepts = check_public_url,
 		.summary = "where the pages are that links in mails lead to"),
+	CHOICE("RATE_LIMITS", rate_limits, switches, .fallback = "on",
+		.summary = "on or off: limits on signing up, signing in and the like, by account and by source"),
 	TEXT("TRUSTED_PROXIES", trusted_proxies, .accepts = check_trusted_proxies,
 		.summary = "proxies whose X-Forwarded-For is believed: addresses and prefixes, commas between"),
 	TEXT("TRUSTED_ISSUERS", trusted_issuers,

@@ -15,6 +15,7 @@
 
 enum settings_environment { ENVIRONMENT_DEVELOPMENT, ENVIRONMENT_PRODUCTION };
 enum settings_sign_up { SIGN_UP_OPEN, SIGN_UP_PRIVATE, SIGN_UP_CLOSED };
+enum settings_rate_limits { RATE_LIMITS_ON, RATE_LIMITS_OFF };
 enum settings_log_format { LOG_FORMAT_AUTO, LOG_FORMAT_JSON, LOG_FORMAT_TEXT };
 
 struct settings {
@@ -65,6 +66,7 @@ struct settings {
 	prong_duration deletion_grace; /* DELETION_GRACE: 14d, between asking for deletion and it */
 	prong_duration audit_age;      /* AUDIT_AGE: 365d */
 	const char *account_url;       /* ACCOUNT_URL: PUBLIC_URL; the pages that links in mails lead to */
+	int rate_limits;	       /* RATE_LIMITS: on, off */
 	const char *trusted_proxies;   /* TRUSTED_PROXIES: addresses and prefixes, commas between; unset: none */
 	const char *trusted_issuers;   /* TRUSTED_ISSUERS: ISSUER AUDIENCE JWKS_URL, commas between; unset: none */
 	int log_level;		       /* LOG_LEVEL: debug, info, warning, error (enum prong_log_level) */

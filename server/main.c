@@ -4,6 +4,7 @@
 #include "server/cli/cli.h"
 #include "server/http/http_metrics.h"
 #include "server/http/http_process.h"
+#include "server/routes/accounts/abuse.h"
 #include "server/routes/admin/admin.h"
 #include "server/routes/routes.h"
 #include "server/supervisor/composition.h"
@@ -18,6 +19,7 @@ static const struct prong_module *const builtin_modules[] = { &jobs_module, &htt
 static void define_metrics(const struct registry *registry)
 {
 	http_metrics_define(registry);
+	abuse_metrics_define();
 	job_metrics_define(registry);
 }
 

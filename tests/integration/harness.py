@@ -379,6 +379,7 @@ class App:
                             if name in os.environ}
         self.environment |= {"PRONG_ENV": "development", "HOST": "127.0.0.1", "LOG_FORMAT": "json",
                              "PRONG_SECRET": "a secret of the tests, 32 bytes or more",
+                             "RATE_LIMITS": "off",  # tests sign in more often than people
                              "MAIL_DIR": f"{self.folder}/mail"}
         if services:
             self.environment |= {"DATABASE_URL": services.database_url, "REDIS_URL": services.redis_url}

@@ -2,7 +2,8 @@
  * What keeps guessing and flooding away from every way in: rate limits by account and by source, and soft lockout. A
  * source is an IPv4 address or an IPv6 /64. Lockout is soft and of the pair: after 5 wrong secrets a source waits
  * longer and longer for that account, while its owner, elsewhere, does not notice. Over all sources an account takes
- * 100 wrong secrets an hour; then sources from which it has signed in within 30 days go on, others wait.
+ * 100 wrong secrets in any hour; then sources from which it has signed in within 30 days go on, others wait. abuse.c
+ * has the table of all limits. RATE_LIMITS=off takes them away.
  */
 #ifndef ABUSE_H
 #define ABUSE_H
@@ -16,17 +17,25 @@ enum way_in {
 	WAY_PROOF,    /* a one-time secret is presented */
 	WAY_MAIL,     /* a mail is asked for */
 	WAY_PASSWORD, /* of a signed-in account, to change something */
+	WAYS_IN,
 };
 
 /*
  * Before anything is hashed or looked up. `account`: the normalised address, or the id as text; NULL: none is named. 0;
  * else 429 rate_limited with Retry-After is recorded. Answers alike whether there is such an account. Suspends; works
  * without Redis.
+ *
+ * What was let through counts as wrong from here on, so that many at once are no more than one after the other, until
+ * abuse_passed() or abuse_undecided() takes that back.
  */
 int abuse_check(struct prong_ctx *ctx, enum way_in way, const char *account);
 
-/* A wrong secret, or the right one. Suspend; errors are logged only. */
+/* It was a wrong secret; or the right one; or nobody knows, because something of ours failed. The last two suspend. */
 void abuse_failed(struct prong_ctx *ctx, enum way_in way, const char *account);
 void abuse_passed(struct prong_ctx *ctx, enum way_in way, const char *account);
+void abuse_undecided(struct prong_ctx *ctx, enum way_in way, const char *account);
+
+/* Defines the metrics of ways in, before the master forks. */
+void abuse_metrics_define(void);
 
 #endif
