@@ -95,7 +95,8 @@ def node_folder():
 def prong(build, services, path, name="Prong", program="bench_app", prepare=None, **env):
     # One HTTP process, as the peers have; the job worker and the scheduler are there too, and counted.
     return Server(name, [os.path.join(build, "tests", program), "serve"], path=path, prepare=prepare,
-                  env=dict(WEB_CONCURRENCY="1", HOST="127.0.0.1", LOG_LEVEL="warning", DATABASE_URL=services.database_url,
+                  env=dict(WEB_CONCURRENCY="1", HOST="127.0.0.1", LOG_LEVEL="warning", RATE_LIMITS="off",
+                           DATABASE_URL=services.database_url,
                            REDIS_URL=services.redis_url, DATABASE_CONNECTIONS=str(DATABASE_CONNECTIONS), **env))
 
 
