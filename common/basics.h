@@ -33,6 +33,14 @@ static inline bool string_equal(const char *a, const char *b)
 	return strcmp(a, b) == 0;
 }
 
+/* All zero: what stands for no UUID where there may be none. */
+static inline bool uuid_is_zero(prong_uuid uuid)
+{
+	static const prong_uuid zero;
+
+	return memcmp(&uuid, &zero, sizeof(zero)) == 0;
+}
+
 /* CLOCK_MONOTONIC in µs: the time of all deadlines. Wall-clock time is only for what people and other machines read. */
 static inline int64_t monotonic_us(void)
 {
