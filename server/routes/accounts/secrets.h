@@ -15,9 +15,15 @@ enum secret_purpose {
 	SECRET_CHANGE_EMAIL, /* the new address: 24 hours */
 };
 
-/* Makes one; `address` (may be NULL) is kept with it. Suspends; errors as prong_exec(). */
+/*
+ * Makes one; `address` (may be NULL) is kept with it. Suspends; errors as prong_exec(), among them -EINVAL where the
+ * account has gone.
+ */
 int secret_make(struct prong_ctx *ctx, enum secret_purpose purpose, prong_uuid account_id, const char *address,
 		char ret_text[SECRET_TEXT_SIZE]);
+
+/* Whose one is, without using it up: what is costly can come before secret_use(), which decides. Likewise. */
+int secret_find(struct prong_ctx *ctx, enum secret_purpose purpose, const char *text, prong_uuid *ret_account_id);
 
 /*
  * Uses one up, in the context's transaction where there is one, and voids the account's others of that purpose. 0 and
@@ -27,7 +33,16 @@ int secret_make(struct prong_ctx *ctx, enum secret_purpose purpose, prong_uuid a
 int secret_use(struct prong_ctx *ctx, enum secret_purpose purpose, const char *text, prong_uuid *ret_account_id,
 	       const char **ret_address);
 
-/* Voids all of the account's: its password or address has changed. Suspends; errors as prong_exec(). */
+/* The answer to a secret that is not good: 422 token_refused, whatever is wrong with it. */
+int secret_refuse(struct prong_ctx *ctx);
+
+/*
+ * Voids all of the account's: its password or address has changed. First in a transaction that changes the account too,
+ * as secret_use() comes first where one is presented: all lock in one order. Suspends; errors as prong_exec().
+ */
 int secrets_void(struct prong_ctx *ctx, prong_uuid account_id);
+
+/* Housekeeping: deletes those that were over a week ago. Suspends; errors as prong_exec(). */
+int secrets_purge(struct prong_ctx *ctx);
 
 #endif
