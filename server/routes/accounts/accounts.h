@@ -109,4 +109,10 @@ int email_normalise(const char *email, char ret_normalised[EMAIL_SIZE]);
  */
 int name_check(const char *name, const char **ret_reason);
 
+/*
+ * Care of the account is for its sessions: 0 where the request comes with one. Else 403 session_required is recorded:
+ * an API key, or another issuer's token.
+ */
+int account_need_session(struct prong_ctx *ctx);
+
 #endif
