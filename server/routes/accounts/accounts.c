@@ -1,5 +1,7 @@
 #include "server/routes/accounts/accounts.h"
 
+#include "server/routes/accounts/mails.h"
+
 /* Bytes: both members at their limits, every byte of them escaped, with room to spare. */
 #define MAX_CREDENTIALS 16384
 
@@ -41,5 +43,6 @@ static const struct prong_migration migrations[] = {
 const struct prong_module prong_accounts = {
 	.name = "accounts",
 	.routes = routes,
+	.jobs = PRONG_JOBS(&account_mail_job),
 	.migrations = migrations,
 };

@@ -33,4 +33,7 @@ enum account_mail {
 int account_mail(struct prong_ctx *ctx, enum account_mail mail, prong_uuid account_id, const char *address,
 		 const char *about);
 
+/* The job that sends it. Nothing is sent, and the job is done, where what it would tell has become untrue meanwhile. */
+extern const struct prong_job account_mail_job;
+
 #endif
