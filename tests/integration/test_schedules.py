@@ -84,7 +84,7 @@ class WithoutServices(ScheduleTest):
             "schedule wrong_job: there are two of that name")
 
     def test_an_application_without_any(self):
-        app = App(binary("prong"))
+        app = App(binary("drill_app"))
         self.addCleanup(app.stop)
         done = app.command("schedules", "next", "daily", check=False)
         self.assert_mistake(done, 64, "this application has no schedules")

@@ -1,5 +1,6 @@
 #include "server/routes/accounts/accounts.h"
 
+#include "server/routes/accounts/housekeeping.h"
 #include "server/routes/accounts/mails.h"
 
 /* Bytes: both members at their limits, every byte of them escaped, with room to spare. */
@@ -43,6 +44,7 @@ static const struct prong_migration migrations[] = {
 const struct prong_module prong_accounts = {
 	.name = "accounts",
 	.routes = routes,
-	.jobs = PRONG_JOBS(&account_mail_job),
+	.jobs = PRONG_JOBS(&account_mail_job, &accounts_housekeeping_job),
+	.schedules = PRONG_SCHEDULES(&accounts_housekeeping_schedule),
 	.migrations = migrations,
 };

@@ -1,0 +1,42 @@
+#include "server/routes/accounts/housekeeping.h"
+
+#include "common/basics.h"
+#include "server/routes/accounts/secrets.h"
+
+/* Each suspends, deletes in small batches, and returns 0 or a negative errno. */
+static const struct {
+	const char *what;
+	prong_handler *run;
+} tasks[] = {
+	{ "one-time secrets", secrets_purge },
+};
+
+/* One that fails does not keep the others from their work. */
+static int keep_house(struct prong_ctx *ctx)
+{
+	int result = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(tasks); i++) {
+		int r = tasks[i].run(ctx);
+
+		prong_rollback(ctx);
+		if (r >= 0)
+			continue;
+		prong_log(ctx, PRONG_LOG_ERROR, "housekeeping of %s: %s", tasks[i].what, strerror(-r));
+		result = r;
+	}
+	return result;
+}
+
+const struct prong_job accounts_housekeeping_job = {
+	.name = "accounts_housekeeping",
+	.run = keep_house,
+	.timeout = PRONG_MINUTES(10),
+};
+
+const struct prong_schedule accounts_housekeeping_schedule = {
+	.name = "accounts_housekeeping",
+	.job = &accounts_housekeeping_job,
+	.every = PRONG_HOURS(1),
+	.misfire = PRONG_MISFIRE_ONCE,
+};
