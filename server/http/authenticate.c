@@ -1,7 +1,10 @@
 #include "server/http/authenticate.h"
 
+#include "common/security/api_key.h"
 #include "common/security/csrf.h"
 #include "common/security/keyring.h"
+#include "common/security/revocations.h"
+#include "common/security/token_cache.h"
 #include "server/http/checks.h"
 #include "server/http/cookies.h"
 #include "server/http/http_server.h"
@@ -9,75 +12,147 @@
 
 #define FOREIGN_DETAIL "Send this from a page of the application itself."
 
-struct credential {
-	struct http_text text;
-	bool cookie;
+/* What is asked about one request. Functions that take it return as authenticate(). */
+struct question {
+	struct exchange *exchange;
+	struct http_text token;
+	bool cookie;   /* the token's */
+	bool can_wait; /* this is the exchange's coroutine */
+	int64_t now;   /* seconds since the epoch */
+	struct problem *problem;
 };
 
-static int refuse(struct problem *ret_problem, int status, const char *code, const char *detail)
+static int refuse(const struct question *question, int status, const char *code, const char *detail)
 {
-	*ret_problem = (struct problem){ .status = status, .code = code, .detail = detail };
+	*question->problem = (struct problem){ .status = status, .code = code, .detail = detail };
 	return -EACCES;
 }
 
-static int refuse_token(struct exchange *exchange, struct problem *ret_problem, const char *challenge, const char *code,
-			const char *detail)
+static int refuse_token(const struct question *question, const char *challenge, const char *code, const char *detail)
 {
-	reply_header_add(exchange, "WWW-Authenticate", challenge);
-	return refuse(ret_problem, 401, code, detail);
+	reply_header_add(question->exchange, "WWW-Authenticate", challenge);
+	return refuse(question, 401, code, detail);
 }
 
-static int find_credential(struct exchange *exchange, struct credential *ret_credential, struct problem *ret_problem)
+static int find_token(struct question *question)
 {
+	const struct http_head *head = &question->exchange->head;
 	int r;
 
-	ret_credential->cookie = false;
-	r = bearer_token(&exchange->head, &ret_credential->text);
+	r = bearer_token(head, &question->token);
 	if (r == -EINVAL)
-		return refuse_token(exchange, ret_problem, "Bearer error=\"invalid_request\"", "invalid_request",
+		return refuse_token(question, "Bearer error=\"invalid_request\"", "invalid_request",
 				    "Send one Authorization field of the form Bearer TOKEN.");
 	if (r == 0)
 		return 0;
-	ret_credential->cookie = true;
-	r = cookie_find(&exchange->head, COOKIE_ACCESS, &ret_credential->text);
+	question->cookie = true;
+	r = cookie_find(head, COOKIE_ACCESS, &question->token);
 	if (r == -ENOENT)
-		return refuse_token(exchange, ret_problem, "Bearer", "token_missing",
-				    "Sign in: send Authorization: Bearer TOKEN.");
+		return refuse_token(question, "Bearer", "token_missing", "Sign in: send Authorization: Bearer TOKEN.");
 	if (r < 0)
-		return refuse(ret_problem, 400, "invalid_cookie",
+		return refuse(question, 400, "invalid_cookie",
 			      "The cookie " COOKIE_ACCESS " is there twice, or is malformed.");
 	return 0;
 }
 
-static int refuse_invalid(struct exchange *exchange, struct problem *ret_problem, const char *reason)
+/* ---- whose the token is ---- */
+
+static int refuse_invalid(const struct question *question, const char *reason)
 {
-	prong_log(&exchange->ctx, PRONG_LOG_DEBUG, "access token refused: %s", reason);
-	return refuse_token(exchange, ret_problem, "Bearer error=\"invalid_token\"", "invalid_token",
+	prong_log(&question->exchange->ctx, PRONG_LOG_DEBUG, "access token refused: %s", reason);
+	return refuse_token(question, "Bearer error=\"invalid_token\"", "invalid_token",
 			    "The access token is not valid or has expired.");
 }
 
-static int verify(struct exchange *exchange, struct http_text token, struct principal *ret_principal,
-		  struct problem *ret_problem)
+/* Whether it is valid cannot be found out. */
+static int refuse_unknown(const struct question *question, int result)
 {
-	const struct runtime *runtime = exchange->server->runtime;
-	const char *self = runtime->settings->public_url, *reason = NULL;
+	*question->problem = context_problem(&question->exchange->ctx, result);
+	return -EACCES;
+}
+
+static int verify_api_key(const struct question *question, struct principal *ret_principal)
+{
+	struct prong_ctx *ctx = &question->exchange->ctx;
+	struct api_keys *keys = ctx->runtime->api_keys;
+	const char *text = question->token.data;
+	size_t size = question->token.size;
+	int r;
+
+	if (!api_key_is_valid(text, size))
+		return refuse_invalid(question, "malformed API key");
+	if (api_keys_find(keys, ctx, text, size, ret_principal) == 0)
+		return 0;
+	if (!question->can_wait)
+		return -EAGAIN;
+	r = api_keys_verify(keys, ctx, text, size, ret_principal);
+	if (r == -EACCES)
+		return refuse_invalid(question, "unknown API key");
+	return r < 0 ? refuse_unknown(question, r) : 0;
+}
+
+/* A token that we may have made. -ENOKEY: it names none of the keys that this process has. */
+static int verify_own(const struct question *question, struct principal *ret_principal, const char **ret_reason)
+{
+	struct prong_ctx *ctx = &question->exchange->ctx;
+	const char *self = ctx->runtime->settings->public_url;
 	const struct signing_key *keys;
 	struct token_claims claims;
 	size_t n_keys;
 	int r;
 
-	keys = runtime->keyring ? keyring_all(runtime->keyring, &n_keys) : NULL;
-	if (!keys) {
-		refuse(ret_problem, 503, "unavailable", "Tokens cannot be verified yet. Try again.");
-		ret_problem->retry_after = 1;
+	keys = keyring_all(ctx->runtime->keyring, &n_keys);
+	r = token_verify(&ctx->arena, keys, n_keys, question->token.data, question->token.size, self, self,
+			 question->now, &claims, ret_reason);
+	if (r == 0)
+		*ret_principal = claims.principal;
+	return r;
+}
+
+static int verify_token(const struct question *question, struct principal *ret_principal)
+{
+	struct prong_ctx *ctx = &question->exchange->ctx;
+	struct keyring *keyring = ctx->runtime->keyring;
+	const char *reason = NULL;
+	int r;
+
+	if (!keyring || !keyring_current(keyring)) {
+		refuse(question, 503, "unavailable", "Tokens cannot be verified yet. Try again.");
+		question->problem->retry_after = 1;
 		return -EACCES;
 	}
-	r = token_verify(&exchange->ctx.arena, keys, n_keys, token.data, token.size, self, self, (int64_t)time(NULL),
-			 &claims, &reason);
-	if (r < 0)
-		return refuse_invalid(exchange, ret_problem, reason);
-	*ret_principal = claims.principal;
-	return 0;
+	r = verify_own(question, ret_principal, &reason);
+	if (r == -ENOKEY && !question->can_wait)
+		return -EAGAIN;
+	if (r == -ENOKEY) {
+		r = keyring_look(keyring, ctx);
+		if (r < 0 && r != -EAGAIN)
+			return refuse_unknown(question, r);
+		r = verify_own(question, ret_principal, &reason);
+	}
+	return r < 0 ? refuse_invalid(question, reason) : 0;
+}
+
+static int verify(const struct question *question, struct principal *ret_principal)
+{
+	struct exchange *exchange = question->exchange;
+	struct runtime *runtime = exchange->server->runtime;
+	struct token_cache *tokens = exchange->server->tokens;
+	uint64_t generation = runtime->keyring ? keyring_generation(runtime->keyring) : 0;
+	const char *token = question->token.data;
+	size_t size = question->token.size;
+	int r;
+
+	if (tokens &&
+	    token_cache_find(tokens, token, size, generation, question->now, &exchange->ctx.arena, ret_principal))
+		return 0;
+	if (!question->cookie && api_key_is_meant(token, size))
+		return verify_api_key(question, ret_principal);
+	r = verify_token(question, ret_principal);
+	if (r == 0)
+		token_cache_add(tokens, token, size, keyring_generation(runtime->keyring), question->now,
+				ret_principal);
+	return r;
 }
 
 /* ---- what a browser may have been made to send ---- */
@@ -108,67 +183,75 @@ int csrf_check_origin(struct prong_ctx *ctx)
 
 /* ---- what the route asks for ---- */
 
-static int refuse_scope(struct exchange *exchange, struct problem *ret_problem, const char *code, const char *scope)
+static int refuse_scope(const struct question *question, const char *code, const char *scope)
 {
-	struct arena *arena = &exchange->ctx.arena;
+	struct arena *arena = &question->exchange->ctx.arena;
 
-	reply_header_add(exchange, "WWW-Authenticate",
+	reply_header_add(question->exchange, "WWW-Authenticate",
 			 arena_format(arena, "Bearer error=\"insufficient_scope\", scope=\"%s\"", scope));
-	return refuse(ret_problem, 403, code, arena_format(arena, "This is for those that have the scope %s.", scope));
-}
-
-static bool is_recent(const struct principal *principal, prong_duration limit)
-{
-	int64_t at = principal->authenticated_at;
-
-	return at > 0 && (int64_t)time(NULL) - at <= limit / PRONG_SECONDS(1);
+	return refuse(question, 403, code, arena_format(arena, "This is for those that have the scope %s.", scope));
 }
 
 /* RFC 9470. */
-static int refuse_age(struct exchange *exchange, struct problem *ret_problem, prong_duration limit)
+static int refuse_age(const struct question *question, prong_duration limit)
 {
-	reply_header_add(exchange, "WWW-Authenticate",
-			 arena_format(&exchange->ctx.arena,
+	reply_header_add(question->exchange, "WWW-Authenticate",
+			 arena_format(&question->exchange->ctx.arena,
 				      "Bearer error=\"insufficient_user_authentication\", max_age=%lld",
 				      (long long)(limit / PRONG_SECONDS(1))));
-	return refuse(ret_problem, 403, "recent_sign_in_required", "Sign in again: this asks for a recent sign-in.");
+	return refuse(question, 403, "recent_sign_in_required", "Sign in again: this asks for a recent sign-in.");
+}
+
+/* An API key is no sign-in, however new. */
+static bool is_recent(const struct principal *principal, prong_duration limit, int64_t now)
+{
+	return principal->authenticated_at > 0 && now - principal->authenticated_at <= limit / PRONG_SECONDS(1);
 }
 
 /* Of the context's principal. */
-static int check_route(struct exchange *exchange, struct problem *ret_problem)
+static int check_route(const struct question *question)
 {
-	const struct prong_route *route = exchange->match.route;
-	const struct principal *principal = &exchange->ctx.principal;
-	prong_duration limit = exchange->server->runtime->settings->recent_sign_in;
+	const struct prong_ctx *ctx = &question->exchange->ctx;
+	const struct prong_route *route = question->exchange->match.route;
+	prong_duration limit = ctx->runtime->settings->recent_sign_in;
 
 	/* Whoever else issues tokens has no say about who administers this. */
-	if (route->access == PRONG_ADMIN && (principal->issuer || !prong_has_scope(&exchange->ctx, SCOPE_ADMIN)))
-		return refuse_scope(exchange, ret_problem, "admin_required", SCOPE_ADMIN);
-	if (route->scope && !prong_has_scope(&exchange->ctx, route->scope))
-		return refuse_scope(exchange, ret_problem, "insufficient_scope", route->scope);
-	if (route->recent && !is_recent(principal, limit))
-		return refuse_age(exchange, ret_problem, limit);
+	if (route->access == PRONG_ADMIN && (ctx->principal.issuer || !prong_has_scope(ctx, SCOPE_ADMIN)))
+		return refuse_scope(question, "admin_required", SCOPE_ADMIN);
+	if (route->scope && !prong_has_scope(ctx, route->scope))
+		return refuse_scope(question, "insufficient_scope", route->scope);
+	if (route->recent && !is_recent(&ctx->principal, limit, question->now))
+		return refuse_age(question, limit);
 	return 0;
 }
 
 int authenticate(struct exchange *exchange, struct problem *ret_problem)
 {
-	struct credential credential;
+	struct question question = {
+		.exchange = exchange,
+		.can_wait = exchange->coroutine != NULL,
+		.now = (int64_t)time(NULL),
+		.problem = ret_problem,
+	};
 	struct principal principal;
 	int r;
 
 	if (exchange->match.route->access == PRONG_PUBLIC)
 		return 0;
-	r = find_credential(exchange, &credential, ret_problem);
+	r = find_token(&question);
 	if (r == 0)
-		r = verify(exchange, credential.text, &principal, ret_problem);
+		r = verify(&question, &principal);
 	if (r < 0)
 		return r;
-	if (credential.cookie && is_forged(exchange, &principal))
-		return refuse(ret_problem, 403, "csrf",
-			      FOREIGN_DETAIL " Where the browser says nothing about it, send "
-					     "the session's csrf_token in X-CSRF-Token.");
+	/* Asked at every use, and last: it may have happened while others were asked. */
+	if (revocations_cover(exchange->server->runtime->revocations, &principal))
+		return refuse_invalid(&question, "revoked");
+	if (question.cookie && is_forged(exchange, &principal))
+		return refuse(&question, 403, "csrf",
+			      FOREIGN_DETAIL
+			      " Where the browser says nothing about it, send the session's csrf_token in "
+			      "X-CSRF-Token.");
 	exchange->ctx.signed_in = true;
 	exchange->ctx.principal = principal;
-	return check_route(exchange, ret_problem);
+	return check_route(&question);
 }

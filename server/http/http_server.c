@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 
 #include "common/log.h"
+#include "common/security/token_cache.h"
 #include "server/http/connection.h"
 #include "server/http/exchange.h"
 #include "server/http/http_metrics.h"
@@ -190,6 +191,7 @@ struct http_server *http_server_new(struct runtime *runtime, int listener)
 
 	server->runtime = runtime;
 	server->router = router_new(runtime->registry);
+	server->tokens = runtime->keyring ? token_cache_new() : NULL;
 	if (address_list_parse(runtime->settings->trusted_proxies, &server->trusted_proxies, &reason) < 0)
 		panic("TRUSTED_PROXIES: %s", reason); /* the settings were checked */
 	server->listener = listener;
@@ -225,6 +227,7 @@ struct http_server *http_server_free(struct http_server *server)
 		buffer_free(&server->buffers.items[--server->buffers.count]);
 	buffer_free(&server->scratch);
 	address_list_free(&server->trusted_proxies);
+	server->tokens = token_cache_free(server->tokens);
 	server->router = router_free(server->router);
 	free(server);
 	return NULL;

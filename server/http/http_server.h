@@ -16,6 +16,7 @@
 
 struct http_connection;
 struct exchange;
+struct token_cache;
 
 /* Emptied buffers, kept so that an idle connection holds none and a busy process calls no malloc. */
 #define HTTP_BUFFER_SIZE ((size_t)16 * 1024)
@@ -41,6 +42,7 @@ struct http_server {
 	int64_t drain_deadline; /* monotonic µs; then connections are cut */
 	bool cut;		/* that has been done */
 
+	struct token_cache *tokens; /* NULL without the accounts module */
 	struct exchange *spare_exchanges;
 	size_t n_spare_exchanges;
 	struct buffer_pool buffers;
