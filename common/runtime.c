@@ -24,6 +24,20 @@
 /* What is free at the heap's end stays up to this size: batches come and go many times a second. */
 #define KEPT_SIZE (8 * 1024 * 1024)
 
+static struct password_hasher *make_hasher(const struct runtime *runtime, int permits)
+{
+	const struct settings *settings = runtime->settings;
+
+	return password_hasher_new(runtime->threads,
+				   &(struct password_options){
+					   .memory_kib = (size_t)settings->password_memory,
+					   .passes = (size_t)settings->password_passes,
+					   .permits = (size_t)settings->password_hashes,
+					   .peppers = settings->password_peppers,
+				   },
+				   permits);
+}
+
 struct runtime *runtime_new(const struct settings *settings, const struct registry *registry,
 			    struct scoreboard *scoreboard, const char *name, int permits, unsigned parts)
 {
@@ -61,17 +75,11 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 		runtime->jobs = job_queue_new(runtime->loop, runtime->redis, registry);
 		runtime->rate_limits = rate_limits_new(settings->secret);
 	}
+	if (parts & (RUNTIME_SECURITY | RUNTIME_PASSWORDS))
+		runtime->password_hasher = make_hasher(runtime, permits);
 	if (parts & RUNTIME_SECURITY) {
 		check(parts & RUNTIME_POSTGRES);
 		runtime->keyring = keyring_new(settings->secret, (enum algorithm)settings->signing_algorithm);
-		runtime->password_hasher = password_hasher_new(runtime->threads,
-							       &(struct password_options){
-								       .memory_kib = (size_t)settings->password_memory,
-								       .passes = (size_t)settings->password_passes,
-								       .permits = (size_t)settings->password_hashes,
-								       .peppers = settings->password_peppers,
-							       },
-							       permits);
 		runtime->api_keys = api_keys_new();
 		runtime->feed = feed_new(runtime);
 		runtime->revocations = revocations_new(runtime, runtime->feed);

@@ -42,9 +42,10 @@ struct runtime {
 /* What a process needs besides the loop. */
 enum runtime_part {
 	RUNTIME_POSTGRES = 1,
-	RUNTIME_REDIS = 2,    /* and the job queue and rate limits */
-	RUNTIME_SECURITY = 4, /* keyring, password hasher, API keys, feed, revocations; needs RUNTIME_POSTGRES */
-	RUNTIME_BRIEF = 8,    /* for a process that may never use Redis: it connects when it does */
+	RUNTIME_REDIS = 2,	/* and the job queue and rate limits */
+	RUNTIME_SECURITY = 4,	/* keyring, password hasher, API keys, feed, revocations; needs RUNTIME_POSTGRES */
+	RUNTIME_BRIEF = 8,	/* for a process that may never use Redis: it connects when it does */
+	RUNTIME_PASSWORDS = 16, /* of RUNTIME_SECURITY the password hasher alone */
 };
 
 /* To PostgreSQL, of a job in a process of its own: one shared, one for a transaction. */
@@ -52,8 +53,8 @@ enum runtime_part {
 
 /*
  * Builds the parts without waiting for any server: connections come and go in the background. Never fails. `name` shows
- * in the servers' lists of clients; `permits` is the password hasher's memory file (process.h), -1 without
- * RUNTIME_SECURITY.
+ * in the servers' lists of clients; `permits` is the password hasher's memory file (process.h), -1 where
+ * there is none.
  */
 struct runtime *runtime_new(const struct settings *settings, const struct registry *registry,
 			    struct scoreboard *scoreboard, const char *name, int permits, unsigned parts);

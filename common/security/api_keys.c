@@ -5,6 +5,7 @@
 #include "common/context.h"
 #include "common/postgres/postgres.h"
 #include "common/security/api_key.h"
+#include "common/security/revocations.h"
 
 #define LIFETIME PRONG_MINUTES(1)
 
@@ -122,7 +123,7 @@ int api_keys_find(struct api_keys *keys, struct prong_ctx *ctx, const char *text
 
 		if (!*place || sodium_memcmp((*place)->hash, hash, sizeof(hash)) != 0)
 			continue;
-		if (is_over(*place)) {
+		if (is_over(*place) || revocations_cover(ctx->runtime->revocations, &(*place)->principal)) {
 			drop(place);
 			break;
 		}
@@ -150,27 +151,55 @@ static int look_up(struct prong_ctx *ctx, const unsigned char hash[API_KEY_HASH_
 		hex);
 }
 
+static void note_use(struct prong_ctx *ctx, prong_uuid id)
+{
+	postgres_send(ctx->runtime->postgres,
+		      "UPDATE prong_api_keys SET last_used_at = now() WHERE id = $1"
+		      " AND coalesce(last_used_at < now() - interval '1 minute', true)",
+		      PRONG_PARAMETERS(id));
+}
+
+/*
+ * What was revoked while the key was looked up may have been revoked just after: then it is looked up once more, and
+ * an account's new epoch is known.
+ */
+static int look_up_twice(struct prong_ctx *ctx, const unsigned char hash[API_KEY_HASH_SIZE], bool *ret_use_due,
+			 struct principal *ret_principal)
+{
+	for (int tries = 0; tries < 2; tries++) {
+		struct principal principal;
+		struct known_key *known;
+		int r = look_up(ctx, hash, &known);
+
+		if (r < 0)
+			return r == -ENOENT ? -EACCES : r;
+		principal = principal_of(known);
+		if (revocations_cover(ctx->runtime->revocations, &principal))
+			continue;
+		*ret_use_due = known->is_use_due;
+		*ret_principal = principal;
+		return 0;
+	}
+	return -EACCES;
+}
+
 int api_keys_verify(struct api_keys *keys, struct prong_ctx *ctx, const char *text, size_t size,
 		    struct principal *ret_principal)
 {
 	unsigned char hash[API_KEY_HASH_SIZE];
 	struct principal principal;
-	struct known_key *known;
+	bool is_use_due;
 	int r;
 
 	if (!api_key_is_valid(text, size))
 		return -EACCES;
 	api_key_hash(text, hash);
-	r = look_up(ctx, hash, &known);
+	r = look_up_twice(ctx, hash, &is_use_due, &principal);
 	if (r < 0)
-		return r == -ENOENT ? -EACCES : r;
-	principal = principal_of(known);
+		return r;
 	keep(keys, hash, &principal);
-	if (known->is_use_due)
-		postgres_send(ctx->runtime->postgres,
-			      "UPDATE prong_api_keys SET last_used_at = now() WHERE id = $1"
-			      " AND coalesce(last_used_at < now() - interval '1 minute', true)",
-			      PRONG_PARAMETERS(known->id));
+	if (is_use_due)
+		note_use(ctx, principal.api_key_id);
 	*ret_principal = principal;
 	return 0;
 }
