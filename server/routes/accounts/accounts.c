@@ -1,5 +1,6 @@
 #include "server/routes/accounts/accounts.h"
 
+#include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/housekeeping.h"
 #include "server/routes/accounts/mails.h"
 
@@ -13,6 +14,10 @@ static const struct prong_route routes[] = {
 	  .max_body = MAX_CREDENTIALS, .summary = "Sign in" },
 	{ PRONG_GET, "/v1/account", get_own_account, .reply = &account_schema, .access = PRONG_SIGNED_IN,
 	  .summary = "The signed-in account" },
+	{ PRONG_GET, "/v1/account/audit", list_own_audit, .query = &audit_page_schema, .reply = &audit_entry_schema,
+	  .access = PRONG_SIGNED_IN, .summary = "What was done to the signed-in account, the latest first" },
+	{ PRONG_GET, "/v1/admin/audit", list_audit, .query = &audit_filter_schema, .reply = &audit_entry_schema,
+	  .access = PRONG_ADMIN, .summary = "The audit log, the latest first" },
 	{}
 };
 
@@ -37,7 +42,8 @@ static const struct prong_migration migrations[] = {
 	{ 7, "secrets", embedded_accounts_0007_secrets_up_sql, embedded_accounts_0007_secrets_down_sql },
 	{ 8, "api_keys", embedded_accounts_0008_api_keys_up_sql, embedded_accounts_0008_api_keys_down_sql },
 	{ 9, "audit", embedded_accounts_0009_audit_up_sql, embedded_accounts_0009_audit_down_sql },
-	{ 10, "key_rotation", embedded_accounts_0010_key_rotation_up_sql, embedded_accounts_0010_key_rotation_down_sql },
+	{ 10, "key_rotation", embedded_accounts_0010_key_rotation_up_sql,
+	  embedded_accounts_0010_key_rotation_down_sql },
 	{}
 };
 

@@ -90,9 +90,9 @@ PRONG_SCHEMA(session,
 	PRONG_FIELD_OBJECT(session, account, account, .read_only = true));
 /* clang-format on */
 
-prong_handler create_account;	/* POST /v1/accounts */
-prong_handler create_session;	/* POST /v1/sessions */
-prong_handler get_own_account;	/* GET /v1/account */
+prong_handler create_account;  /* POST /v1/accounts */
+prong_handler create_session;  /* POST /v1/sessions */
+prong_handler get_own_account; /* GET /v1/account */
 
 #define EMAIL_SIZE 255 /* RFC 5321's 254 with the NUL */
 

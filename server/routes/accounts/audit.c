@@ -4,10 +4,7 @@
 #include "common/context.h"
 #include "server/http/client.h"
 
-static bool is_nobody(prong_uuid account_id)
-{
-	return prong_uuid_equal(account_id, (prong_uuid){ 0 });
-}
+#define BATCH 1000 /* rows of one statement */
 
 static const char *actor_of(struct prong_ctx *ctx, const struct audit_event *event)
 {
@@ -15,14 +12,14 @@ static const char *actor_of(struct prong_ctx *ctx, const struct audit_event *eve
 
 	if (event->actor)
 		return event->actor;
-	if (!ctx->signed_in && is_nobody(event->account_id))
+	if (!ctx->signed_in && uuid_is_zero(event->account_id))
 		return AUDIT_NOBODY;
 	return prong_strdup(ctx, prong_uuid_format(ctx->signed_in ? ctx->principal.account_id : event->account_id, id));
 }
 
 int audit(struct prong_ctx *ctx, const struct audit_event *event)
 {
-	prong_opt_uuid account = { !is_nobody(event->account_id), event->account_id };
+	prong_opt_uuid account = { !uuid_is_zero(event->account_id), event->account_id };
 	int r;
 
 	r = prong_exec(ctx,
@@ -33,4 +30,21 @@ int audit(struct prong_ctx *ctx, const struct audit_event *event)
 		       prong_client_address(ctx), client_device(ctx), *ctx->request_id ? ctx->request_id : NULL,
 		       event->detail);
 	return r < 0 ? r : 0;
+}
+
+int audit_purge(struct prong_ctx *ctx)
+{
+	int r, deleted = 0;
+
+	do {
+		r = prong_exec(ctx,
+			       "DELETE FROM prong_audit WHERE id IN (SELECT id FROM prong_audit"
+			       " WHERE at < now() - $1::bigint * interval '1 microsecond'"
+			       " ORDER BY at LIMIT $2 FOR UPDATE SKIP LOCKED)",
+			       ctx->runtime->settings->audit_age, BATCH);
+		if (r < 0)
+			return r;
+		deleted += r;
+	} while (r == BATCH);
+	return deleted;
 }

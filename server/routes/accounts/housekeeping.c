@@ -1,6 +1,7 @@
 #include "server/routes/accounts/housekeeping.h"
 
 #include "common/basics.h"
+#include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/secrets.h"
 
 /* Each suspends, deletes in small batches, and returns 0 or a negative errno. */
@@ -8,6 +9,7 @@ static const struct {
 	const char *what;
 	prong_handler *run;
 } tasks[] = {
+	{ "the audit log", audit_purge },
 	{ "one-time secrets", secrets_purge },
 };
 
