@@ -1,5 +1,6 @@
 #include "server/routes/accounts/accounts.h"
 
+#include "server/routes/accounts/api_keys.h"
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/housekeeping.h"
 #include "server/routes/accounts/mails.h"
@@ -18,6 +19,12 @@ static const struct prong_route routes[] = {
 	  .access = PRONG_SIGNED_IN, .summary = "What was done to the signed-in account, the latest first" },
 	{ PRONG_GET, "/v1/admin/audit", list_audit, .query = &audit_filter_schema, .reply = &audit_entry_schema,
 	  .access = PRONG_ADMIN, .summary = "The audit log, the latest first" },
+	{ PRONG_POST, "/v1/account/api-keys", create_api_key, .body = &new_api_key_schema, .reply = &api_key_schema,
+	  .access = PRONG_SIGNED_IN, .recent = true, .summary = "Make an API key" },
+	{ PRONG_GET, "/v1/account/api-keys", list_api_keys, .reply = &api_key_schema, .access = PRONG_SIGNED_IN,
+	  .summary = "The account's API keys" },
+	{ PRONG_DELETE, "/v1/account/api-keys/{id}", delete_api_key, .access = PRONG_SIGNED_IN,
+	  .summary = "Revoke an API key" },
 	{}
 };
 

@@ -1,6 +1,7 @@
 #include "server/routes/accounts/housekeeping.h"
 
 #include "common/basics.h"
+#include "server/routes/accounts/api_keys.h"
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/secrets.h"
 
@@ -11,6 +12,7 @@ static const struct {
 } tasks[] = {
 	{ "the audit log", audit_purge },
 	{ "one-time secrets", secrets_purge },
+	{ "revoked API keys", api_keys_purge },
 };
 
 /* One that fails does not keep the others from their work. */
