@@ -10,6 +10,7 @@
 #include "common/redis/redis.h"
 #include "common/security/api_key.h"
 #include "common/security/feed.h"
+#include "common/security/issuers.h"
 #include "common/security/keyring.h"
 #include "common/security/password.h"
 #include "common/security/revocations.h"
@@ -82,7 +83,9 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 		runtime->keyring = keyring_new(settings->secret, (enum algorithm)settings->signing_algorithm);
 		runtime->api_keys = api_keys_new();
 		runtime->feed = feed_new(runtime);
+		keyring_listen(runtime->keyring, runtime->feed);
 		runtime->revocations = revocations_new(runtime, runtime->feed);
+		runtime->issuers = issuers_new(runtime->loop, runtime->threads, settings->trusted_issuers);
 	}
 	return runtime;
 }
@@ -91,6 +94,7 @@ struct runtime *runtime_free(struct runtime *runtime)
 {
 	if (!runtime)
 		return NULL;
+	runtime->issuers = issuers_free(runtime->issuers);
 	runtime->feed = feed_free(runtime->feed); /* nobody is told anything any more */
 	runtime->revocations = revocations_free(runtime->revocations);
 	runtime->api_keys = api_keys_free(runtime->api_keys);

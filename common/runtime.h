@@ -20,6 +20,7 @@ struct feed;
 struct keyring;
 struct password_hasher;
 struct revocations;
+struct issuers;
 
 struct runtime {
 	const struct settings *settings; /* borrowed, as the next two */
@@ -37,13 +38,14 @@ struct runtime {
 	struct api_keys *api_keys;		 /* likewise */
 	struct feed *feed;			 /* likewise */
 	struct revocations *revocations;	 /* likewise */
+	struct issuers *issuers;		 /* likewise, and where none are trusted */
 };
 
 /* What a process needs besides the loop. */
 enum runtime_part {
 	RUNTIME_POSTGRES = 1,
 	RUNTIME_REDIS = 2,	/* and the job queue and rate limits */
-	RUNTIME_SECURITY = 4,	/* keyring, password hasher, API keys, feed, revocations; needs RUNTIME_POSTGRES */
+	RUNTIME_SECURITY = 4,	/* what http processes need of the accounts module; with RUNTIME_POSTGRES */
 	RUNTIME_BRIEF = 8,	/* for a process that may never use Redis: it connects when it does */
 	RUNTIME_PASSWORDS = 16, /* of RUNTIME_SECURITY the password hasher alone */
 };

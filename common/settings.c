@@ -11,6 +11,7 @@
 #include "common/postgres/postgres.h"
 #include "common/redis/redis.h"
 #include "common/schema/format.h"
+#include "common/security/issuers.h"
 #include "common/security/pepper.h"
 
 #define MAX_FILE_SIZE 65536
@@ -320,7 +321,7 @@ static const struct setting table[] = {
 		.summary = "on or off: limits on signing up, signing in and the like, by account and by source"),
 	TEXT("TRUSTED_PROXIES", trusted_proxies, .accepts = check_trusted_proxies,
 		.summary = "proxies whose X-Forwarded-For is believed: addresses and prefixes, commas between"),
-	TEXT("TRUSTED_ISSUERS", trusted_issuers,
+	TEXT("TRUSTED_ISSUERS", trusted_issuers, .accepts = issuers_check,
 		.summary = "others whose access tokens are taken: ISSUER AUDIENCE JWKS_URL, commas between"),
 	CHOICE("LOG_LEVEL", log_level, log_levels, .fallback = "info",
 		.summary = "debug, info, warning or error"),

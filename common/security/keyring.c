@@ -6,6 +6,7 @@
 #include "common/context.h"
 #include "common/log.h"
 #include "common/loop.h"
+#include "common/security/feed.h"
 
 #define NONCE_SIZE crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
 #define SEALED_SIZE (NONCE_SIZE + SIGNING_SECRET_SIZE + crypto_aead_xchacha20poly1305_ietf_ABYTES)
@@ -27,6 +28,7 @@ struct keyring {
 
 	struct coroutine *waiter; /* in keyring_wait() */
 	bool stale, has_feed;
+	bool failed; /* the last load */
 };
 
 /* Locked where the limit on locked memory allows it; the guard pages and the wiping are always there. */
@@ -222,9 +224,9 @@ static int open_rows(struct keyring *keyring, struct prong_ctx *ctx, const struc
 	return 0;
 }
 
-int keyring_load(struct keyring *keyring, struct prong_ctx *ctx)
+static int load(struct keyring *keyring, struct prong_ctx *ctx)
 {
-	uint64_t load = ++keyring->loads;
+	uint64_t turn = ++keyring->loads;
 	struct stored_key *rows;
 	size_t count;
 	int r;
@@ -243,11 +245,19 @@ int keyring_load(struct keyring *keyring, struct prong_ctx *ctx)
 	if (!count) /* somebody has deleted it in between */
 		return -EAGAIN;
 	/* Another load that began later has ended before: what it found is newer. */
-	if (load < keyring->loaded)
+	if (turn < keyring->loaded)
 		return 0;
 	r = open_rows(keyring, ctx, rows, count);
 	if (r == 0)
-		keyring->loaded = load;
+		keyring->loaded = turn;
+	return r;
+}
+
+int keyring_load(struct keyring *keyring, struct prong_ctx *ctx)
+{
+	int r = load(keyring, ctx);
+
+	keyring->failed = r < 0 && r != -EBADMSG; /* which trying soon does not mend */
 	return r;
 }
 
@@ -287,15 +297,42 @@ uint64_t keyring_generation(const struct keyring *keyring)
 
 /* ---- keeping up ---- */
 
-int keyring_wait(struct keyring *keyring, int64_t deadline)
+static void wake(struct keyring *keyring)
 {
-	int64_t due = monotonic_us() + (keyring->has_feed ? INTERVAL : INTERVAL_ALONE);
+	keyring->stale = true;
+	if (keyring->waiter)
+		coroutine_wake(keyring->waiter, 0);
+}
+
+static void on_event(void *argument, const char *kind, const char *text)
+{
+	(void)text;
+	if (string_equal(kind, KEYRING_EVENT))
+		wake(argument);
+}
+
+static void on_gap(void *argument, bool connected)
+{
+	struct keyring *keyring = argument;
+
+	keyring->has_feed = connected;
+	wake(keyring);
+}
+
+void keyring_listen(struct keyring *keyring, struct feed *feed)
+{
+	feed_listen(feed, &(struct feed_listener){ .event = on_event, .gap = on_gap, .argument = keyring });
+}
+
+int keyring_wait(struct keyring *keyring)
+{
+	prong_duration interval = keyring->has_feed && !keyring->failed ? INTERVAL : INTERVAL_ALONE;
 	int r = 0;
 
 	if (!keyring->stale) {
 		check(!keyring->waiter);
 		keyring->waiter = coroutine_current();
-		r = coroutine_sleep_until(due < deadline ? due : deadline);
+		r = coroutine_sleep_until(monotonic_us() + interval);
 		keyring->waiter = NULL;
 	}
 	keyring->stale = false;

@@ -45,17 +45,16 @@ uint64_t keyring_generation(const struct keyring *keyring);
 
 /* ---- keeping up ---- */
 
-/* Hears of new and retired keys by the feed's event KEYRING_EVENT; before the loop runs. The feed outlives the
- * keyring's use of it. */
-#define KEYRING_EVENT "keys"
+#define KEYRING_EVENT "keys" /* of the feed: a key was made or retired; its text is the key's id */
+
+/* Has the feed say when the keys should be loaded again. The feed is freed first. */
 void keyring_listen(struct keyring *keyring, struct feed *feed);
 
 /*
- * Suspends until the keys should be loaded again: because the feed says so, or after ten seconds, one where the feed is
- * away; or until `deadline` where that is earlier. 0; -ECANCELED. One coroutine of a process calls it, in turn with
- * keyring_load().
+ * Suspends until the keys should be loaded again: the feed says so, or after ten seconds; after one where the feed is
+ * away or the last load failed. 0 or -ECANCELED. For one coroutine of the process.
  */
-int keyring_wait(struct keyring *keyring, int64_t deadline);
+int keyring_wait(struct keyring *keyring);
 
 /* ---- for rows (key_rotation.h) ---- */
 
