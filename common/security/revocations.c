@@ -363,7 +363,7 @@ int revocations_add_all(struct prong_ctx *ctx, const prong_uuid subjects[], size
 }
 
 /* Twice as long as they are kept in memory: a look that is late still finds them. */
-int revocations_clean(struct prong_ctx *ctx)
+int revocations_purge(struct prong_ctx *ctx)
 {
 	return prong_exec(
 		ctx, "DELETE FROM prong_revocations WHERE revoked_at < now() - $1::float8 * interval '1 microsecond'",

@@ -51,6 +51,6 @@ int revocations_add(struct prong_ctx *ctx, prong_uuid subject, int32_t epoch);
 int revocations_add_all(struct prong_ctx *ctx, const prong_uuid subjects[], size_t count);
 
 /* Deletes what no token can need any more. Suspends; the number of rows, errors as prong_exec(). */
-int revocations_clean(struct prong_ctx *ctx);
+int revocations_purge(struct prong_ctx *ctx);
 
 #endif

@@ -81,7 +81,8 @@ class Session(Accounts):
         self.assertEqual(signed_in.status, 201, signed_in)
         self.assertEqual(signed_in.headers["cache-control"], "no-store")
         session = signed_in.json()
-        self.assertEqual(set(session), {"access_token", "token_type", "expires_in", "session_id", "account"})
+        self.assertEqual(set(session), {"access_token", "token_type", "expires_in", "refresh_token",
+                                        "refresh_expires_in", "session_id", "account"})
         self.assertEqual((session["token_type"], session["expires_in"]), ("Bearer", 600))
         self.assertEqual(session["account"], account)
 
@@ -94,9 +95,10 @@ class Session(Accounts):
         self.assertEqual(set(claims), {"iss", "aud", "sub", "sid", "jti", "epoch", "auth_time", "iat", "exp"})
         self.assertEqual((claims["sub"], claims["sid"]), (account["id"], session["session_id"]))
         self.assertEqual(claims["exp"] - claims["iat"], 600)
-        self.assertEqual(self.services.sql("SELECT account_id, floor(extract(epoch FROM expires_at))"
-                                           f" FROM prong_sessions WHERE id = '{session['session_id']}'"),
-                         [[account["id"], str(claims["exp"])]])
+        self.assertEqual(self.services.sql("SELECT account_id, expires_at - created_at, floor(extract(epoch FROM"
+                                           " authenticated_at)) FROM prong_sessions"
+                                           f" WHERE id = '{session['session_id']}'"),
+                         [[account["id"], "90 days", str(claims["auth_time"])]])
 
     def test_the_password_is_stored_as_argon2id_only(self):
         self.sign_up("Grace@Example.com")

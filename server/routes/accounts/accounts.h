@@ -23,6 +23,7 @@ struct account {
 struct credentials {
 	const char *email;
 	const char *password; /* used exactly as received */
+	bool cookie;	      /* the tokens come as cookies, for a browser */
 };
 
 struct sign_up {
@@ -31,7 +32,7 @@ struct sign_up {
 	const char *name; /* may be NULL */
 };
 
-struct address {
+struct mail_address {
 	const char *email;
 };
 
@@ -47,12 +48,42 @@ struct notice {
 
 __attribute__((unused)) static const struct notice notice_check_mail = { "check_mail" };
 
+/* What a client is answered; NULL: not in this answer. */
 struct session {
-	const char *access_token;
+	const char *access_token; /* NULL where the tokens are in cookies, as the next and refresh_token */
 	const char *token_type;
-	int32_t expires_in; /* seconds */
+	int32_t expires_in; /* seconds, of the access token */
+	const char *refresh_token;
+	int32_t refresh_expires_in; /* seconds, where it is not used before */
+	const char *csrf_token;	    /* with cookies only */
 	prong_uuid session_id;
 	struct account *account;
+};
+
+struct refresh_request {
+	const char *refresh_token; /* NULL: it is in the cookie */
+};
+
+/* A session as its account sees it. */
+struct listed_session {
+	prong_uuid id;
+	const char *device;  /* User-Agent, shortened; NULL: it said nothing */
+	const char *address; /* of the client, at sign-in or the last refresh; NULL: not known */
+	bool is_cookie;
+	bool is_current; /* the one that asks */
+	prong_time created_at;
+	prong_time used_at;    /* at sign-in or the last refresh */
+	prong_time expires_at; /* however it is used */
+};
+
+enum sessions_except { EXCEPT_NONE, EXCEPT_CURRENT };
+
+struct which_sessions {
+	enum sessions_except except;
+};
+
+struct count {
+	int32_t count;
 };
 
 /* clang-format off */
@@ -66,15 +97,16 @@ PRONG_SCHEMA(account,
 /* The password's limits are bytes, not code points: its handlers check them. */
 PRONG_SCHEMA(credentials,
 	PRONG_FIELD(credentials, email, .required = true, .max_length = 254, .format = PRONG_EMAIL),
-	PRONG_FIELD(credentials, password, .required = true, .write_only = true, .secret = true));
+	PRONG_FIELD(credentials, password, .required = true, .write_only = true, .secret = true),
+	PRONG_FIELD(credentials, cookie));
 
 PRONG_SCHEMA(sign_up,
 	PRONG_FIELD(sign_up, email, .required = true, .max_length = 254, .format = PRONG_EMAIL),
 	PRONG_FIELD(sign_up, password, .required = true, .write_only = true, .secret = true),
 	PRONG_FIELD(sign_up, name, .max_length = NAME_MAX_LENGTH));
 
-PRONG_SCHEMA(address,
-	PRONG_FIELD(address, email, .required = true, .max_length = 254, .format = PRONG_EMAIL));
+PRONG_SCHEMA(mail_address,
+	PRONG_FIELD(mail_address, email, .required = true, .max_length = 254, .format = PRONG_EMAIL));
 
 PRONG_SCHEMA(proof,
 	PRONG_FIELD(proof, token, .required = true, .write_only = true, .secret = true));
@@ -86,12 +118,39 @@ PRONG_SCHEMA(session,
 	PRONG_FIELD(session, access_token, .read_only = true, .secret = true),
 	PRONG_FIELD(session, token_type, .read_only = true),
 	PRONG_FIELD(session, expires_in, .read_only = true),
+	PRONG_FIELD(session, refresh_token, .read_only = true, .secret = true),
+	PRONG_FIELD(session, refresh_expires_in, .read_only = true),
+	PRONG_FIELD(session, csrf_token, .read_only = true, .secret = true),
 	PRONG_FIELD(session, session_id, .read_only = true),
 	PRONG_FIELD_OBJECT(session, account, account, .read_only = true));
+
+PRONG_SCHEMA(refresh_request,
+	PRONG_FIELD(refresh_request, refresh_token, .write_only = true, .secret = true));
+
+PRONG_SCHEMA(listed_session,
+	PRONG_FIELD(listed_session, id),
+	PRONG_FIELD(listed_session, device),
+	PRONG_FIELD(listed_session, address),
+	PRONG_FIELD(listed_session, is_cookie),
+	PRONG_FIELD(listed_session, is_current),
+	PRONG_FIELD(listed_session, created_at),
+	PRONG_FIELD(listed_session, used_at),
+	PRONG_FIELD(listed_session, expires_at));
+
+PRONG_SCHEMA(which_sessions,
+	PRONG_FIELD(which_sessions, except, .values = PRONG_VALUES("none", "current")));
+
+PRONG_SCHEMA(count,
+	PRONG_FIELD(count, count));
 /* clang-format on */
 
 prong_handler create_account;  /* POST /v1/accounts */
 prong_handler create_session;  /* POST /v1/sessions */
+prong_handler refresh_session; /* POST /v1/sessions/refresh */
+prong_handler get_sessions;    /* GET /v1/sessions */
+prong_handler end_own_session; /* DELETE /v1/sessions/current */
+prong_handler end_session;     /* DELETE /v1/sessions/{id} */
+prong_handler end_sessions;    /* DELETE /v1/sessions */
 prong_handler get_own_account; /* GET /v1/account */
 
 #define EMAIL_SIZE 255 /* RFC 5321's 254 with the NUL */

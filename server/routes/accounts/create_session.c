@@ -2,7 +2,12 @@
 #include "common/context.h"
 #include "common/security/keyring.h"
 #include "common/security/password.h"
-#include "server/routes/accounts/accounts.h"
+#include "server/http/authenticate.h"
+#include "server/http/client.h"
+#include "server/routes/accounts/abuse.h"
+#include "server/routes/accounts/audit.h"
+#include "server/routes/accounts/mails.h"
+#include "server/routes/accounts/sessions.h"
 
 /* An account as sign-in reads it. */
 struct known_account {
@@ -13,6 +18,10 @@ struct known_account {
 	prong_time created_at;
 	const char *password_hash;
 	const char *scope;
+	int32_t epoch;
+	bool disabled;
+	bool to_be_deleted; /* its owner has asked for it, and may still change their mind */
+	bool young;	    /* had it been signed in to before, that session would still be known */
 };
 
 /* clang-format off */
@@ -23,14 +32,42 @@ PRONG_SCHEMA(known_account,
 	PRONG_FIELD(known_account, email_verified),
 	PRONG_FIELD(known_account, created_at),
 	PRONG_FIELD(known_account, password_hash, .secret = true),
-	PRONG_FIELD(known_account, scope));
+	PRONG_FIELD(known_account, scope),
+	PRONG_FIELD(known_account, epoch),
+	PRONG_FIELD(known_account, disabled),
+	PRONG_FIELD(known_account, to_be_deleted),
+	PRONG_FIELD(known_account, young));
 /* clang-format on */
 
-/* One answer for an unknown account and a wrong password. */
-static int refuse(struct prong_ctx *ctx)
+/* Without those whose time is over, though they are still there. */
+#define SELECT_KNOWN                                                                               \
+	"SELECT " ACCOUNT_COLUMNS ", password_hash, array_to_string(scopes, ' ') AS scope, epoch," \
+	" disabled_at IS NOT NULL AS disabled, delete_after IS NOT NULL AS to_be_deleted,"         \
+	" created_at > now() - $1::float8 * interval '1 microsecond' AS young"                     \
+	" FROM prong_accounts WHERE (delete_after IS NULL OR delete_after > now())"
+
+static int note_sign_in(struct prong_ctx *ctx, prong_uuid account_id, const char *result)
 {
+	return audit(ctx, &(struct audit_event){ .account_id = account_id, .action = "sign_in", .result = result });
+}
+
+/* One answer for an unknown account and a wrong password, and the same work. `known` NULL: there is none. */
+static int refuse(struct prong_ctx *ctx, const struct known_account *known)
+{
+	int r = note_sign_in(ctx, known ? known->id : (prong_uuid){ 0 }, "invalid_credentials");
+
+	if (r < 0)
+		return r;
 	prong_set_header(ctx, "WWW-Authenticate", "Bearer");
 	return prong_fail(ctx, 401, "invalid_credentials", "The address or the password is wrong.");
+}
+
+/* Only who knows the password learns this. */
+static int refuse_disabled(struct prong_ctx *ctx, const struct known_account *known)
+{
+	int r = note_sign_in(ctx, known->id, "account_disabled");
+
+	return r < 0 ? r : prong_fail(ctx, 403, "account_disabled", "This account is disabled.");
 }
 
 /* `known` NULL: there is no such account, and finding that out takes as long. */
@@ -47,94 +84,206 @@ static int verify(struct prong_ctx *ctx, const struct known_account *known, cons
 	return r;
 }
 
-/* The password's hash under the current parameters. Fails nothing: the next sign-in tries again. */
-static void rehash(struct prong_ctx *ctx, const struct known_account *known, const char *password)
+/* Whether nobody is to learn that there is the account, as long as its address is not proven. */
+static bool is_hidden(const struct prong_ctx *ctx, const struct known_account *known)
 {
-	char hash[PASSWORD_HASH_SIZE];
-	int r;
-
-	r = password_hash(ctx->runtime->password_hasher, known->id, password, hash);
-	if (r == 0)
-		r = prong_exec(ctx,
-			       "UPDATE prong_accounts SET password_hash = $3, updated_at = now()"
-			       " WHERE id = $1 AND password_hash = $2",
-			       known->id, known->password_hash, hash);
-	if (r < 0)
-		prong_log(ctx, PRONG_LOG_WARNING, "a password was not hashed anew: %s", strerror(-r));
+	return ctx->runtime->settings->sign_up == SIGN_UP_PRIVATE && !known->email_verified;
 }
 
-static int start_session(struct prong_ctx *ctx, const struct known_account *known)
+/* The password's hash under the current parameters; NULL where there is none now: the next sign-in tries again. */
+static const char *rehash(struct prong_ctx *ctx, const struct known_account *known, const char *password)
 {
-	const char *self = ctx->runtime->settings->public_url;
-	prong_time now = prong_time_now(), expires = { now.us + TOKEN_LIFETIME };
-	struct token_claims claims = {
-		.issuer = self,
-		.audience = self,
-		.token_id = prong_uuid_make(),
-		.issued_at = now.us / PRONG_SECONDS(1),
-		.principal = {
-			.account_id = known->id,
-			.session_id = prong_uuid_make(),
-			.scope = known->scope,
-			.authenticated_at = now.us / PRONG_SECONDS(1),
-			.expires_at = expires.us / PRONG_SECONDS(1),
-		},
-	};
-	struct session *session = prong_alloc(ctx, sizeof(*session));
-	const char *reason;
-	char *token;
+	char *hash = prong_alloc(ctx, PASSWORD_HASH_SIZE);
+	int r = password_hash(ctx->runtime->password_hasher, known->id, password, hash);
+
+	if (r == 0)
+		return hash;
+	prong_log(ctx, PRONG_LOG_WARNING, "a password was not hashed anew: %s", strerror(-r));
+	return NULL;
+}
+
+/* ---- in the transaction ---- */
+
+struct seen {
+	const char *address;
+	bool same_device;
+};
+PRONG_SCHEMA(seen, PRONG_FIELD(seen, address), PRONG_FIELD(seen, same_device));
+
+/* Whether no session of the account so far came from both this device and this source. */
+static int is_new_device(struct prong_ctx *ctx, const struct known_account *known)
+{
+	char source[ADDRESS_SOURCE_SIZE], other[ADDRESS_SOURCE_SIZE];
+	struct address address;
+	struct seen *seen;
+	size_t count;
 	int r;
 
-	r = prong_exec(ctx,
-		       "INSERT INTO prong_sessions (id, account_id, expires_at)"
-		       " SELECT $1::uuid, id, $3::timestamptz FROM prong_accounts WHERE id = $2",
-		       claims.principal.session_id, known->id, expires);
+	r = prong_query(ctx, seen, &seen, &count,
+			"SELECT DISTINCT address, device IS NOT DISTINCT FROM $2 AS same_device FROM prong_sessions"
+			" WHERE account_id = $1",
+			known->id, client_device(ctx));
 	if (r < 0)
 		return r;
-	if (r == 0)
-		return refuse(ctx); /* the account was deleted meanwhile */
+	client_source(ctx, source);
+	for (size_t i = 0; i < count; i++)
+		if (seen[i].same_device && seen[i].address &&
+		    address_parse(seen[i].address, strlen(seen[i].address), &address) == 0 &&
+		    string_equal(address_source(&address, other), source))
+			return 0;
+	return count > 0 || !known->young;
+}
 
-	r = token_sign(&ctx->arena, keyring_current(ctx->runtime->keyring), &claims, &token, &reason);
-	if (r < 0) {
-		prong_log(ctx, PRONG_LOG_ERROR, "no access token: %s", reason);
-		return -EIO;
+static int tell_of_device(struct prong_ctx *ctx, const struct known_account *known)
+{
+	const char *device = client_device(ctx), *address = prong_client_address(ctx);
+	int r = is_new_device(ctx, known);
+
+	if (r <= 0)
+		return r;
+	return account_mail(ctx, MAIL_NEW_DEVICE, known->id, NULL,
+			    prong_format(ctx, "%s, from %s", device ? device : "a program without a name",
+					 address ? address : "an unknown address"));
+}
+
+/* Whoever signs in wants the account, and has it as it is now. */
+static int bring_up_to_date(struct prong_ctx *ctx, const struct known_account *known, const char *new_hash)
+{
+	int r;
+
+	if (new_hash) {
+		r = prong_exec(ctx, "UPDATE prong_accounts SET password_hash = $2, updated_at = now() WHERE id = $1",
+			       known->id, new_hash);
+		if (r < 0)
+			return r;
 	}
-	session->access_token = token;
-	session->token_type = "Bearer";
-	session->expires_in = TOKEN_LIFETIME / PRONG_SECONDS(1);
-	session->session_id = claims.principal.session_id;
-	session->account = prong_alloc(ctx, sizeof(*session->account));
-	*session->account =
-		(struct account){ known->id, known->email, known->name, known->email_verified, known->created_at };
-	prong_set_header(ctx, "Cache-Control", "no-store");
-	return prong_reply(ctx, 201, session, session);
+	if (!known->to_be_deleted)
+		return 0;
+	r = prong_exec(ctx, "UPDATE prong_accounts SET delete_after = NULL, updated_at = now() WHERE id = $1",
+		       known->id);
+	if (r < 0)
+		return r;
+	return audit(ctx,
+		     &(struct audit_event){ .account_id = known->id, .action = "account.keep", .result = AUDIT_OK });
+}
+
+static int start(struct prong_ctx *ctx, const struct known_account *known, bool cookie, struct session **ret_session)
+{
+	const struct session_owner owner = {
+		.account = { known->id, known->email, known->name, known->email_verified, known->created_at },
+		.scope = known->scope,
+		.epoch = known->epoch,
+	};
+	int r;
+
+	r = tell_of_device(ctx, known);
+	if (r < 0)
+		return r;
+	r = session_start(ctx, &owner, cookie, ret_session);
+	return r < 0 ? r : note_sign_in(ctx, known->id, AUDIT_OK);
+}
+
+/* -ENOENT: meanwhile the account has gone, is disabled or hidden, or has another password: it must be looked at anew.
+ */
+static int start_in_transaction(struct prong_ctx *ctx, const struct known_account *known, const char *new_hash,
+				bool cookie, struct session **ret_session)
+{
+	struct known_account *locked;
+	int r;
+
+	r = prong_begin(ctx);
+	if (r < 0)
+		return r;
+	r = prong_query_one(ctx, known_account, &locked,
+			    SELECT_KNOWN " AND id = $2 AND password_hash = $3 FOR NO KEY UPDATE", SESSIONS_KEPT,
+			    known->id, known->password_hash);
+	if (r < 0)
+		return r;
+	if (locked->disabled || is_hidden(ctx, locked))
+		return -ENOENT;
+	r = bring_up_to_date(ctx, locked, new_hash);
+	if (r == 0)
+		r = start(ctx, locked, cookie, ret_session);
+	return r < 0 ? r : prong_commit(ctx);
+}
+
+/* ---- the handler ---- */
+
+/* What to keep of an attempt against guessing. */
+enum outcome { UNDECIDED, WRONG, RIGHT };
+
+static int admit(struct prong_ctx *ctx, const struct known_account *known, const struct credentials *in,
+		 const char *new_hash, enum outcome *ret_outcome)
+{
+	struct session *session;
+	int r;
+
+	r = start_in_transaction(ctx, known, new_hash, in->cookie, &session);
+	if (r < 0)
+		prong_rollback(ctx);
+	if (r == -ENOENT && !ctx->problem.status) {
+		*ret_outcome = WRONG;
+		return refuse(ctx, known);
+	}
+	if (r < 0)
+		return r;
+	*ret_outcome = RIGHT;
+	return session_reply(ctx, 201, session, in->cookie);
+}
+
+/* `email` is normalised; NULL: nobody can have it. */
+static int sign_in(struct prong_ctx *ctx, const struct credentials *in, const char *email, enum outcome *ret_outcome)
+{
+	struct known_account *known = NULL;
+	bool needs_rehash;
+	int r;
+
+	*ret_outcome = UNDECIDED;
+	/* Neither can be anybody's: sign-up does not take them. */
+	if (!email || strlen(in->password) > PASSWORD_MAX_SIZE) {
+		*ret_outcome = WRONG;
+		return refuse(ctx, NULL);
+	}
+	r = prong_query_one(ctx, known_account, &known, SELECT_KNOWN " AND email_normalised = $2", SESSIONS_KEPT,
+			    email);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	r = verify(ctx, known, in->password, &needs_rehash);
+	if (r == -EACCES || (r == 0 && is_hidden(ctx, known))) {
+		*ret_outcome = WRONG;
+		return refuse(ctx, known);
+	}
+	if (r < 0)
+		return r;
+	if (known->disabled) {
+		*ret_outcome = RIGHT;
+		return refuse_disabled(ctx, known);
+	}
+	return admit(ctx, known, in, needs_rehash ? rehash(ctx, known, in->password) : NULL, ret_outcome);
 }
 
 int create_session(struct prong_ctx *ctx)
 {
 	const struct credentials *in = prong_body(ctx, credentials);
-	struct known_account *known = NULL;
-	char email[EMAIL_SIZE];
-	bool needs_rehash;
+	char normalised[EMAIL_SIZE];
+	const char *email = email_normalise(in->email, normalised) < 0 ? NULL : normalised;
+	enum outcome outcome;
 	int r;
 
 	if (!keyring_current(ctx->runtime->keyring))
 		return -EHOSTDOWN; /* not loaded yet */
-	/* Neither can be anybody's: sign-up does not take them. */
-	if (strlen(in->password) > PASSWORD_MAX_SIZE || email_normalise(in->email, email) < 0)
-		return refuse(ctx);
-	r = prong_query_one(ctx, known_account, &known,
-			    "SELECT " ACCOUNT_COLUMNS ", password_hash, array_to_string(scopes, ' ') AS scope"
-			    " FROM prong_accounts WHERE email_normalised = $1",
-			    email);
-	if (r < 0 && r != -ENOENT)
-		return r;
-	r = verify(ctx, known, in->password, &needs_rehash);
-	if (r == -EACCES)
-		return refuse(ctx);
+	r = in->cookie ? csrf_check_origin(ctx) : 0;
 	if (r < 0)
 		return r;
-	if (needs_rehash)
-		rehash(ctx, known, in->password);
-	return start_session(ctx, known);
+	r = abuse_check(ctx, WAY_SIGN_IN, email);
+	if (r < 0)
+		return r;
+	r = sign_in(ctx, in, email, &outcome);
+	if (outcome == RIGHT)
+		abuse_passed(ctx, WAY_SIGN_IN, email);
+	else if (outcome == WRONG)
+		abuse_failed(ctx, WAY_SIGN_IN, email);
+	else
+		abuse_undecided(ctx, WAY_SIGN_IN, email);
+	return r;
 }

@@ -1,10 +1,13 @@
 #include "server/routes/accounts/housekeeping.h"
 
 #include "common/basics.h"
+#include "common/security/revocations.h"
 #include "server/routes/accounts/api_keys.h"
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/secrets.h"
+#include "server/routes/accounts/sessions.h"
 
+/* clang-format off */
 /* Each suspends, deletes in small batches, and returns 0 or a negative errno. */
 static const struct {
 	const char *what;
@@ -13,7 +16,10 @@ static const struct {
 	{ "the audit log", audit_purge },
 	{ "one-time secrets", secrets_purge },
 	{ "revoked API keys", api_keys_purge },
+	{ "revocations", revocations_purge },
+	{ "sessions", sessions_purge },
 };
+/* clang-format on */
 
 /* One that fails does not keep the others from their work. */
 static int keep_house(struct prong_ctx *ctx)

@@ -11,26 +11,41 @@
 
 #include "server/routes/accounts/accounts.h"
 
-/* What a new session needs of its account. */
+/* What a session's tokens need of its account. */
 struct session_owner {
-	prong_uuid id;
-	const char *email;
-	prong_time created_at;
+	struct account account;
 	const char *scope; /* names with a space between */
 	int32_t epoch;
 };
 
 /*
- * Starts a session for an account whose password was just proven, and makes what its client is answered: tokens in the
- * record, or in `__Host-` cookies on the reply. In the context's transaction where there is one. Suspends. 0; -ENOENT:
- * the account has gone, or is disabled; -EHOSTDOWN: no signing key yet; else as prong_exec().
+ * Starts a session for an account whose password was just proven, with its tokens in the record; session_reply() makes
+ * the answer, after the commit. In the context's transaction where there is one. Suspends. 0; -ENOENT: the account has
+ * gone, or is disabled; -EHOSTDOWN: no signing key yet; what the application's `.claims` failed with; else as
+ * prong_exec().
  */
 int session_start(struct prong_ctx *ctx, const struct session_owner *owner, bool cookie, struct session **ret_session);
+
+/* A session that stands in the database, and the refresh token to give out. */
+struct session_grant {
+	prong_uuid session_id;
+	int64_t authenticated_at;  /* seconds since the epoch */
+	prong_duration rest;	   /* until its end, however it is used */
+	const char *refresh_token; /* text */
+};
+
+/* Makes the record of a session with a new access token. Suspends where the application has `.claims`. As above. */
+int session_issue(struct prong_ctx *ctx, const struct session_owner *owner, const struct session_grant *grant,
+		  struct session **ret_session);
+
+/* Replies with the session: its tokens in the record, or in `__Host-` cookies. Returns 0. */
+int session_reply(struct prong_ctx *ctx, int status, const struct session *session, bool cookie);
 
 /*
  * Ends sessions; their access tokens are void at once (revocations.h). `reason` is kept in the row: "signed_out",
  * "revoked", "password_changed", "reused", "disabled", "deleted". In the context's transaction, or in one of its own.
- * Suspends; 0, or the number of sessions; errors as prong_exec().
+ * Suspends; 0, or the number of sessions; errors as prong_exec(). A sign-in may be under way meanwhile: whoever changes
+ * what it depends on (the password, disabled_at) does so first, in the same transaction, and no session is missed.
  */
 int session_end(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid session_id, const char *reason); /* -ENOENT */
 int sessions_end_all(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid except, const char *reason);
@@ -43,5 +58,12 @@ int account_renew_epoch(struct prong_ctx *ctx, prong_uuid account_id);
 
 /* Takes the session's cookies from the client. */
 void session_clear_cookies(struct prong_ctx *ctx);
+
+/*
+ * Deletes sessions that ended, or ran out, 30 days ago: until then they tell of devices that are known. Suspends; 0,
+ * errors as prong_exec().
+ */
+#define SESSIONS_KEPT PRONG_DAYS(30)
+int sessions_purge(struct prong_ctx *ctx);
 
 #endif

@@ -1,0 +1,319 @@
+"""Sessions in the real program: sign-in, refresh, rotation under races, revocation on all processes at once."""
+import base64
+import concurrent.futures
+import json
+import signal
+import time
+import unittest
+import uuid
+
+from harness import App, Services, binary, wait_for
+
+PASSWORD = "violet teapot orbit 9"
+HOSTS = 2  # process trees on the same services
+PROCESSES = 4  # http processes in each
+
+
+def claims_of(token):
+    text = token.split(".")[1]
+    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+
+
+def setUpModule():
+    Sessions.services = Services()
+    unittest.addModuleCleanup(Sessions.services.stop)
+    Sessions.app = App(binary("prong"), Sessions.services, WEB_CONCURRENCY=1, PASSWORD_HASHES=2)
+    unittest.addModuleCleanup(Sessions.app.stop)
+    Sessions.app.command("migrate", "up")
+    Sessions.app.start()
+
+
+class Sessions(unittest.TestCase):
+    """What the tests share; no tests of its own."""
+    services = app = None
+
+    def other_app(self, **settings):
+        """Another process tree on the same services, which takes the first one's tokens for its own."""
+        app = App(binary("prong"), self.services, PUBLIC_URL=f"http://127.0.0.1:{self.app.port}", **settings)
+        self.addCleanup(app.stop)
+        return app.start()
+
+    def sign_up(self, address=None):
+        address = address or f"{uuid.uuid4()}@example.com"
+        response = self.app.post("/v1/accounts", {"email": address, "password": PASSWORD})
+        self.assertEqual(response.status, 201, response)
+        return address
+
+    def sign_in(self, address, app=None, headers=None, **fields):
+        response = (app or self.app).post("/v1/sessions", {"email": address, "password": PASSWORD, **fields},
+                                          headers=headers)
+        self.assertEqual(response.status, 201, response)
+        return response.json()
+
+    def session(self, app=None):
+        return self.sign_in(self.sign_up(), app)
+
+    def refresh(self, token, app=None, **options):
+        return (app or self.app).post("/v1/sessions/refresh", {"refresh_token": token}, **options)
+
+    def refreshed(self, token, app=None):
+        response = self.refresh(token, app)
+        self.assertEqual(response.status, 200, response)
+        return response.json()
+
+    def is_accepted(self, session, app=None):
+        status = (app or self.app).get("/v1/account", token=session["access_token"]).status
+        self.assertIn(status, (200, 401))
+        return status == 200
+
+    def assert_problem(self, response, status, code):
+        self.assertEqual((response.status, response.headers["content-type"]), (status, "application/problem+json"),
+                         response)
+        self.assertEqual(response.json()["code"], code)
+
+    def assert_refused(self, token, app=None):
+        self.assert_problem(self.refresh(token, app), 401, "invalid_refresh_token")
+
+    def row(self, session, columns):
+        return self.services.sql(f"SELECT {columns} FROM prong_sessions WHERE id = '{session['session_id']}'")[0]
+
+    def change(self, session, assignments):
+        self.services.sql(f"UPDATE prong_sessions SET {assignments} WHERE id = '{session['session_id']}'")
+
+    def audited(self, session, action):
+        return self.services.sql("SELECT result FROM prong_audit WHERE account_id ="
+                                 f" '{session['account']['id']}' AND action = '{action}' ORDER BY id")
+
+
+class Refresh(Sessions):
+    def test_a_refresh_gives_new_tokens_of_the_same_session(self):
+        first = self.session()
+        self.assertEqual(set(first), {"access_token", "token_type", "expires_in", "refresh_token",
+                                      "refresh_expires_in", "session_id", "account"})
+        self.assertEqual((first["token_type"], first["expires_in"], first["refresh_expires_in"]),
+                         ("Bearer", 600, 30 * 86400))
+        second = self.refreshed(first["refresh_token"])
+        self.assertEqual(set(second), set(first))
+        self.assertEqual((second["session_id"], second["account"]), (first["session_id"], first["account"]))
+        self.assertNotEqual(second["refresh_token"], first["refresh_token"])
+        self.assertNotEqual(second["access_token"], first["access_token"])
+        before, after = claims_of(first["access_token"]), claims_of(second["access_token"])
+        for claim in ("iss", "aud", "sub", "sid", "auth_time", "epoch"):
+            self.assertEqual(before[claim], after[claim], claim)
+        self.assertNotEqual(before["jti"], after["jti"])
+        self.assertTrue(self.is_accepted(first) and self.is_accepted(second))
+        third = self.refreshed(second["refresh_token"])
+        self.assertEqual(third["session_id"], first["session_id"])
+
+    def test_only_hashes_are_stored(self):
+        session = self.session()
+        token = self.refreshed(session["refresh_token"])["refresh_token"]
+        raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        self.assertEqual(raw[:16].hex(), session["session_id"].replace("-", ""))
+        row = self.row(session, "prong_sessions::text")[0]
+        for secret in (raw.hex(), raw[20:52].hex(), token):
+            self.assertNotIn(secret, row)
+        self.assertNotIn(token, self.app.process.output())
+        self.assertEqual(self.row(session, "refresh_hash = sha256('" + token + "')")[0], "t")
+
+    def test_a_lost_reply_costs_nothing(self):
+        first = self.session()["refresh_token"]
+        successors = {self.refreshed(first)["refresh_token"] for _ in range(3)}
+        self.assertEqual(len(successors), 1)
+        self.refreshed(successors.pop())
+
+    def test_the_grace_is_for_the_last_token_only(self):
+        session = self.session()
+        second = self.refreshed(session["refresh_token"])["refresh_token"]
+        third = self.refreshed(second)["refresh_token"]
+        self.assert_refused(session["refresh_token"])
+        for token in (third, second, session["refresh_token"]):
+            self.assert_refused(token)
+        self.assertEqual(self.row(session, "revoked_for"), ["reused"])
+
+    def test_reuse_after_the_grace_ends_the_family(self):
+        session = self.session()
+        second = self.refreshed(session["refresh_token"])
+        self.change(session, "rotated_at = rotated_at - interval '21 seconds'")
+        self.assert_refused(session["refresh_token"])
+        self.assert_refused(second["refresh_token"])
+        self.assertEqual(self.row(session, "revoked_for"), ["reused"])
+        self.assertEqual(self.audited(session, "session.reuse"), [["ended"]])
+        self.assertFalse(self.is_accepted(session) or self.is_accepted(second))
+        wait_for(lambda: f"session {session['session_id']} was used again" in self.app.process.output(),
+                 "the log warns of it")
+
+    def test_without_a_grace_every_reuse_ends_it(self):
+        app = self.other_app(REFRESH_GRACE=0, WEB_CONCURRENCY=1)
+        session = self.session()
+        second = self.refreshed(session["refresh_token"], app)
+        self.assert_refused(session["refresh_token"], app)
+        self.assert_refused(second["refresh_token"], app)
+
+    def test_a_made_up_token_touches_nothing(self):
+        session = self.session()
+        token = session["refresh_token"]
+        before = self.row(session, "prong_sessions::text")
+        raw = bytearray(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
+        made_up = ["", "x", token[:-1], token + "A", token + "=", token.replace(token[0], "!", 1), token.upper(),
+                   session["access_token"], "A" * 91]
+        for place in (0, 15, 16, 19, 20, 51, 52, 67):
+            changed = bytearray(raw)
+            changed[place] ^= 1
+            made_up.append(base64.urlsafe_b64encode(changed).rstrip(b"=").decode())
+        for text in made_up:
+            with self.subTest(text=text):
+                self.assert_refused(text)
+        self.assertEqual(self.row(session, "prong_sessions::text"), before)
+        self.refreshed(token)
+
+    def test_what_is_no_refresh_token_is_422(self):
+        for body in ({"refresh_token": 7}, {"token": "x"}, {}):
+            self.assertEqual(self.app.post("/v1/sessions/refresh", body).status, 422)
+        self.assertEqual(self.app.post("/v1/sessions/refresh").status, 400)
+
+    def test_idle_and_old_sessions_are_over(self):
+        for change in ("used_at = now() - interval '30 days 1 second'", "expires_at = now() - interval '1 second'"):
+            with self.subTest(change):
+                session = self.session()
+                self.change(session, change)
+                self.assert_refused(session["refresh_token"])
+                self.assertEqual(self.row(session, "revoked_at"), [""])
+                self.assertEqual(self.audited(session, "session.reuse"), [])
+        session = self.session()
+        self.change(session, "used_at = now() - interval '29 days', expires_at = now() + interval '60 seconds'")
+        second = self.refreshed(session["refresh_token"])
+        for name in ("expires_in", "refresh_expires_in"):
+            self.assertLessEqual(second[name], 60)
+        self.assertLessEqual(claims_of(second["access_token"])["exp"], time.time() + 61)
+
+    def test_refreshing_keeps_it_from_being_idle(self):
+        session = self.session()
+        self.change(session, "used_at = now() - interval '29 days'")
+        token = self.refreshed(session["refresh_token"])["refresh_token"]
+        self.change(session, "used_at = used_at - interval '29 days'")
+        self.refreshed(token)
+
+    def test_a_refresh_brings_the_present_scopes(self):
+        session = self.session()
+        self.assertNotIn("scope", claims_of(session["access_token"]))
+        self.services.sql(f"UPDATE prong_accounts SET scopes = '{{admin,notes:write}}', epoch = 3"
+                          f" WHERE id = '{session['account']['id']}'")
+        claims = claims_of(self.refreshed(session["refresh_token"])["access_token"])
+        self.assertEqual((claims["scope"], claims["epoch"]), ("admin notes:write", 3))
+
+    def test_a_disabled_account_refreshes_nothing(self):
+        address = self.sign_up()
+        session = self.sign_in(address)
+        self.services.sql(f"UPDATE prong_accounts SET disabled_at = now() WHERE email = '{address}'")
+        self.assert_refused(session["refresh_token"])
+        self.services.sql(f"UPDATE prong_accounts SET disabled_at = NULL WHERE email = '{address}'")
+        self.refreshed(session["refresh_token"])
+        self.services.sql(f"DELETE FROM prong_accounts WHERE email = '{address}'")
+        self.assert_refused(session["refresh_token"])
+
+
+class Races(Sessions):
+    def at_once(self, count, function):
+        with concurrent.futures.ThreadPoolExecutor(count) as pool:
+            return [future.result() for future in [pool.submit(function, i) for i in range(count)]]
+
+    def test_64_at_once_are_one_rotation(self):
+        apps = [self.app, self.other_app(WEB_CONCURRENCY=2)]
+        for _ in range(3):
+            session = self.session()
+            answers = self.at_once(64, lambda i: self.refresh(session["refresh_token"], apps[i % 2]))
+            self.assertEqual({answer.status for answer in answers}, {200}, answers)
+            self.assertEqual(len({answer.json()["refresh_token"] for answer in answers}), 1)
+            self.assertEqual(self.row(session, "revoked_at"), [""])
+            token = answers[0].json()["refresh_token"]
+            raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+            self.assertEqual(int.from_bytes(raw[16:20], "big"), 1)
+            self.refreshed(token)
+
+    def test_a_revoked_family_never_revives(self):
+        for _ in range(5):
+            session = self.session()
+            ended = []
+
+            def act(i):
+                if i == 8:
+                    answer = self.app.request("DELETE", "/v1/sessions/current", token=session["access_token"])
+                    ended.append(time.monotonic())
+                    return answer
+                return self.refresh(session["refresh_token"])
+
+            answers = self.at_once(16, act)
+            self.assertEqual(answers[8].status, 204, answers[8])
+            fresh = [answer.json() for i, answer in enumerate(answers) if i != 8 and answer.status == 200]
+            self.assertEqual({answer.status for i, answer in enumerate(answers) if i != 8} - {200, 401}, set())
+            self.assertEqual(self.row(session, "revoked_for"), ["signed_out"])
+            for one in [session, *fresh]:
+                self.assert_refused(one["refresh_token"])
+                self.assertFalse(self.is_accepted(one))
+
+    def test_of_many_reuses_one_ends_it(self):
+        session = self.session()
+        self.refreshed(session["refresh_token"])
+        self.change(session, "rotated_at = rotated_at - interval '1 hour'")
+        answers = self.at_once(16, lambda _: self.refresh(session["refresh_token"]))
+        self.assertEqual({answer.status for answer in answers}, {401})
+        self.assertEqual(self.audited(session, "session.reuse"), [["ended"]])
+
+
+class Listing(Sessions):
+    def test_sessions_are_listed_with_device_and_address(self):
+        address = self.sign_up()
+        first = self.sign_in(address, headers={"User-Agent": "Device/1"})
+        second = self.sign_in(address, headers={"User-Agent": "Device/2"})
+        other = self.session()
+        answer = self.app.get("/v1/sessions", token=second["access_token"])
+        self.assertEqual(answer.status, 200, answer)
+        items = {item["id"]: item for item in answer.json()["items"]}
+        self.assertEqual(set(items), {first["session_id"], second["session_id"]})
+        self.assertEqual([items[s["session_id"]]["is_current"] for s in (first, second)], [False, True])
+        self.assertEqual([items[s["session_id"]]["device"] for s in (first, second)], ["Device/1", "Device/2"])
+        self.assertEqual({item["address"] for item in items.values()}, {"127.0.0.1"})
+        self.assertEqual(set(items[first["session_id"]]), {"id", "device", "address", "is_cookie", "is_current",
+                                                           "created_at", "used_at", "expires_at"})
+        self.assert_problem(self.app.request("DELETE", f"/v1/sessions/{other['session_id']}",
+                                             token=second["access_token"]), 404, "not_found")
+        self.assertTrue(self.is_accepted(other))
+
+    def test_one_session_is_ended(self):
+        address = self.sign_up()
+        first, second = self.sign_in(address), self.sign_in(address)
+        path = f"/v1/sessions/{first['session_id']}"
+        self.assertEqual(self.app.request("DELETE", path, token=second["access_token"]).status, 204)
+        self.assertFalse(self.is_accepted(first))
+        self.assert_refused(first["refresh_token"])
+        self.assertTrue(self.is_accepted(second))
+        self.assert_problem(self.app.request("DELETE", path, token=second["access_token"]), 404, "not_found")
+        self.assert_problem(self.app.request("DELETE", "/v1/sessions/none", token=second["access_token"]), 404,
+                            "not_found")
+        self.assertEqual(self.audited(second, "session.revoke"), [["ok"]])
+
+    def test_all_others_are_ended(self):
+        address = self.sign_up()
+        sessions = [self.sign_in(address) for _ in range(4)]
+        answer = self.app.request("DELETE", "/v1/sessions?except=current", token=sessions[2]["access_token"])
+        self.assertEqual((answer.status, answer.json()), (200, {"count": 3}))
+        self.assertEqual([self.is_accepted(session) for session in sessions], [False, False, True, False])
+        answer = self.app.request("DELETE", "/v1/sessions", token=sessions[2]["access_token"])
+        self.assertEqual((answer.status, answer.json()), (200, {"count": 1}))
+        self.assertFalse(self.is_accepted(sessions[2]))
+        self.assertEqual(self.app.request("DELETE", "/v1/sessions?except=x", token=self.sign_in(address)[
+            "access_token"]).status, 400)
+
+    def test_sign_out(self):
+        session = self.session()
+        self.assertEqual(self.app.request("DELETE", "/v1/sessions/current", token=session["access_token"]).status, 204)
+        self.assertFalse(self.is_accepted(session))
+        self.assert_refused(session["refresh_token"])
+        self.assertEqual(self.row(session, "revoked_for"), ["signed_out"])
+        self.assertEqual(self.audited(session, "sign_out"), [["ok"]])
+        self.assertEqual(self.app.request("DELETE", "/v1/sessions/current", token=session["access_token"]).status, 401)
+
+
+if __name__ == "__main__":
+    unittest.main()
