@@ -243,6 +243,9 @@ int authenticate(struct exchange *exchange, struct problem *ret_problem)
 		r = verify(&question, &principal);
 	if (r < 0)
 		return r;
+	/* Whether another site sent it can be told only of a session of ours. */
+	if (question.cookie && uuid_is_zero(principal.session_id))
+		return refuse_invalid(&question, "no session's, in a cookie");
 	/* Asked at every use, and last: it may have happened while others were asked. */
 	if (revocations_cover(exchange->server->runtime->revocations, &principal))
 		return refuse_invalid(&question, "revoked");
