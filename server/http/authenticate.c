@@ -2,6 +2,7 @@
 
 #include "common/security/api_key.h"
 #include "common/security/csrf.h"
+#include "common/security/issuers.h"
 #include "common/security/keyring.h"
 #include "common/security/revocations.h"
 #include "common/security/token_cache.h"
@@ -91,17 +92,20 @@ static int verify_api_key(const struct question *question, struct principal *ret
 	return r < 0 ? refuse_unknown(question, r) : 0;
 }
 
-/* A token that we may have made. -ENOKEY: it names none of the keys that this process has. */
+/* A token that we may have made. -ENOKEY: it names none of the keys that this process has; -EHOSTDOWN: it has none. */
 static int verify_own(const struct question *question, struct principal *ret_principal, const char **ret_reason)
 {
 	struct prong_ctx *ctx = &question->exchange->ctx;
 	const char *self = ctx->runtime->settings->public_url;
-	const struct signing_key *keys;
+	const struct signing_key *keys = NULL;
 	struct token_claims claims;
-	size_t n_keys;
+	size_t n_keys = 0;
 	int r;
 
-	keys = keyring_all(ctx->runtime->keyring, &n_keys);
+	if (ctx->runtime->keyring)
+		keys = keyring_all(ctx->runtime->keyring, &n_keys);
+	if (!n_keys)
+		return -EHOSTDOWN;
 	r = token_verify(&ctx->arena, keys, n_keys, question->token.data, question->token.size, self, self,
 			 question->now, &claims, ret_reason);
 	if (r == 0)
@@ -109,49 +113,81 @@ static int verify_own(const struct question *question, struct principal *ret_pri
 	return r;
 }
 
-static int verify_token(const struct question *question, struct principal *ret_principal)
+/* -ENOENT: it is of none of the other issuers. */
+static int verify_foreign(const struct question *question, struct principal *ret_principal)
 {
 	struct prong_ctx *ctx = &question->exchange->ctx;
-	struct keyring *keyring = ctx->runtime->keyring;
 	const char *reason = NULL;
 	int r;
 
-	if (!keyring || !keyring_current(keyring)) {
-		refuse(question, 503, "unavailable", "Tokens cannot be verified yet. Try again.");
-		question->problem->retry_after = 1;
-		return -EACCES;
-	}
+	if (question->cookie)
+		return -ENOENT;
+	r = (question->can_wait ? issuers_verify : issuers_find)(ctx->runtime->issuers, &ctx->arena,
+								 question->token.data, question->token.size,
+								 question->now, ret_principal, &reason);
+	if (r == -EACCES)
+		return refuse_invalid(question, reason);
+	return r == 0 || r == -ENOENT || r == -EAGAIN ? r : refuse_unknown(question, r);
+}
+
+/* The key may be new: made by another process a moment ago. */
+static int verify_again(const struct question *question, struct principal *ret_principal)
+{
+	struct prong_ctx *ctx = &question->exchange->ctx;
+	const char *reason = NULL;
+	int r;
+
+	r = keyring_look(ctx->runtime->keyring, ctx);
+	if (r < 0 && r != -EAGAIN)
+		return refuse_unknown(question, r);
 	r = verify_own(question, ret_principal, &reason);
-	if (r == -ENOKEY && !question->can_wait)
-		return -EAGAIN;
-	if (r == -ENOKEY) {
-		r = keyring_look(keyring, ctx);
-		if (r < 0 && r != -EAGAIN)
-			return refuse_unknown(question, r);
-		r = verify_own(question, ret_principal, &reason);
-	}
 	return r < 0 ? refuse_invalid(question, reason) : 0;
+}
+
+static int verify_token(const struct question *question, struct principal *ret_principal)
+{
+	const char *reason = NULL;
+	int r, foreign;
+
+	r = verify_own(question, ret_principal, &reason);
+	if (r == 0)
+		return 0;
+	foreign = verify_foreign(question, ret_principal);
+	if (foreign != -ENOENT)
+		return foreign;
+	if (r == -ENOKEY)
+		return question->can_wait ? verify_again(question, ret_principal) : -EAGAIN;
+	if (r != -EHOSTDOWN)
+		return refuse_invalid(question, reason);
+	refuse(question, 503, "unavailable", "Tokens cannot be verified yet. Try again.");
+	question->problem->retry_after = 1;
+	return -EACCES;
+}
+
+/* Of all that verifies tokens; whichever changes, it grows. */
+static uint64_t generation_of(const struct runtime *runtime)
+{
+	return (runtime->keyring ? keyring_generation(runtime->keyring) : 0) +
+	       (runtime->issuers ? issuers_generation(runtime->issuers) : 0);
 }
 
 static int verify(const struct question *question, struct principal *ret_principal)
 {
 	struct exchange *exchange = question->exchange;
-	struct runtime *runtime = exchange->server->runtime;
+	const struct runtime *runtime = exchange->server->runtime;
 	struct token_cache *tokens = exchange->server->tokens;
-	uint64_t generation = runtime->keyring ? keyring_generation(runtime->keyring) : 0;
 	const char *token = question->token.data;
 	size_t size = question->token.size;
 	int r;
 
-	if (tokens &&
-	    token_cache_find(tokens, token, size, generation, question->now, &exchange->ctx.arena, ret_principal))
+	if (tokens && token_cache_find(tokens, token, size, generation_of(runtime), question->now, &exchange->ctx.arena,
+				       ret_principal))
 		return 0;
 	if (!question->cookie && api_key_is_meant(token, size))
 		return verify_api_key(question, ret_principal);
 	r = verify_token(question, ret_principal);
 	if (r == 0)
-		token_cache_add(tokens, token, size, keyring_generation(runtime->keyring), question->now,
-				ret_principal);
+		token_cache_add(tokens, token, size, generation_of(runtime), question->now, ret_principal);
 	return r;
 }
 
