@@ -60,7 +60,6 @@ static const struct rule rules[] = {
 
 	/* A class that signs up together; each costs a hash and a mail to an address that nobody has proven. */
 	{ WAY_SIGN_UP, "sign_up_source", OF_SOURCE, { 60, PRONG_HOURS(1) }, KEEP },
-	{ WAY_SIGN_UP, "sign_up_account", OF_ACCOUNT, { 5, PRONG_HOURS(1) }, KEEP },
 
 	/* Cheap, and not to be guessed (256 bits): only against floods. Thousands of people refresh each ten minutes. */
 	{ WAY_REFRESH, "refresh_source", OF_SOURCE, { 3000, PRONG_MINUTES(5) }, KEEP },

@@ -11,6 +11,10 @@
 static const struct prong_route routes[] = {
 	{ PRONG_POST, "/v1/accounts", create_account, .body = &sign_up_schema, .reply = &account_schema,
 	  .max_body = MAX_CREDENTIALS, .summary = "Sign up" },
+	{ PRONG_POST, "/v1/accounts/verify", verify_account, .body = &proof_schema, .max_body = MAX_CREDENTIALS,
+	  .summary = "Prove an address by the token that was mailed to it" },
+	{ PRONG_POST, "/v1/accounts/verification", ask_verification, .body = &mail_address_schema,
+	  .reply = &notice_schema, .max_body = MAX_CREDENTIALS, .summary = "Ask for the mail that proves an address" },
 	{ PRONG_POST, "/v1/sessions", create_session, .body = &credentials_schema, .reply = &session_schema,
 	  .max_body = MAX_CREDENTIALS, .summary = "Sign in" },
 	{ PRONG_POST, "/v1/sessions/refresh", refresh_session, .body = &refresh_request_schema,

@@ -1,0 +1,72 @@
+#include "common/basics.h"
+#include "server/routes/accounts/abuse.h"
+#include "server/routes/accounts/accounts.h"
+#include "server/routes/accounts/audit.h"
+#include "server/routes/accounts/mails.h"
+#include "server/routes/accounts/secrets.h"
+
+/* In one transaction. -ENOENT: wrong, used, too old, or of an address that the account has no more. */
+static int verify(struct prong_ctx *ctx, const char *token)
+{
+	const char *address;
+	prong_uuid id;
+	int r;
+
+	r = prong_begin(ctx);
+	if (r < 0)
+		return r;
+	r = secret_use(ctx, SECRET_VERIFY, token, &id, &address);
+	if (r < 0)
+		return r;
+	r = prong_exec(ctx,
+		       "UPDATE prong_accounts SET email_verified_at = coalesce(email_verified_at, now()),"
+		       " updated_at = now() WHERE id = $1 AND ($2::text IS NULL OR email = $2)",
+		       id, address);
+	if (r <= 0)
+		return r < 0 ? r : -ENOENT;
+	r = audit(ctx, &(struct audit_event){ .account_id = id, .action = "email.verify", .result = AUDIT_OK });
+	if (r < 0)
+		return r;
+	return prong_commit(ctx);
+}
+
+int verify_account(struct prong_ctx *ctx)
+{
+	const struct proof *in = prong_body(ctx, proof);
+	int r;
+
+	r = abuse_check(ctx, WAY_PROOF, NULL);
+	if (r < 0)
+		return r;
+	r = verify(ctx, in->token);
+	if (r == -ENOENT) {
+		prong_rollback(ctx);
+		abuse_failed(ctx, WAY_PROOF, NULL);
+		return secret_refuse(ctx);
+	}
+	if (r < 0) {
+		abuse_undecided(ctx, WAY_PROOF, NULL);
+		return r;
+	}
+	abuse_passed(ctx, WAY_PROOF, NULL);
+	return prong_reply_empty(ctx, 204);
+}
+
+int ask_verification(struct prong_ctx *ctx)
+{
+	const struct mail_address *in = prong_body(ctx, mail_address);
+	static const prong_uuid unknown;
+	char normalised[EMAIL_SIZE];
+	int r;
+
+	if (email_normalise(in->email, normalised) < 0)
+		return prong_fail_field(ctx, "/email", "format", "Only addresses of ASCII characters are taken.");
+	r = abuse_check(ctx, WAY_MAIL, normalised);
+	if (r < 0)
+		return r;
+	r = account_mail(ctx, MAIL_VERIFY, unknown, normalised, NULL);
+	if (r < 0)
+		return r;
+	abuse_passed(ctx, WAY_MAIL, normalised);
+	return prong_reply(ctx, 202, notice, &notice_check_mail);
+}
