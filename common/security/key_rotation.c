@@ -67,36 +67,23 @@ int keys_rotate(struct prong_ctx *ctx, struct keyring *keyring, enum algorithm a
 	return r;
 }
 
-/* Locked, so that of two commands one sees what the other has left. */
-static int delete_one(struct prong_ctx *ctx, const char *id)
-{
-	int r = prong_exec(ctx, "LOCK TABLE prong_signing_keys IN SHARE ROW EXCLUSIVE MODE");
-
-	if (r >= 0)
-		r = prong_exec(ctx,
-			       "DELETE FROM prong_signing_keys WHERE id = $1 AND id <> coalesce("
-			       "(SELECT id FROM prong_signing_keys WHERE active_from <= clock_timestamp()"
-			       " ORDER BY active_from DESC, id DESC LIMIT 1), '')",
-			       id);
-	if (r == 0) {
-		r = prong_exec(ctx, "SELECT 1 FROM prong_signing_keys WHERE id = $1", id);
-		return r < 0 ? r : r == 0 ? -ENOENT : -EBUSY;
-	}
-	return r;
-}
-
 int keys_retire(struct prong_ctx *ctx, const char *id)
 {
-	int r = prong_begin(ctx);
+	int r;
 
+	/* Of two commands, one sees what the other has left. */
+	r = prong_exec(ctx, "LOCK TABLE prong_signing_keys IN SHARE ROW EXCLUSIVE MODE");
 	if (r < 0)
 		return r;
-	r = delete_one(ctx, id);
-	if (r < 0) {
-		prong_rollback(ctx);
-		return r;
-	}
-	return prong_commit(ctx);
+	r = prong_exec(ctx,
+		       "DELETE FROM prong_signing_keys WHERE id = $1 AND id <> coalesce("
+		       "(SELECT id FROM prong_signing_keys WHERE active_from <= clock_timestamp()"
+		       " ORDER BY active_from DESC, id DESC LIMIT 1), '')",
+		       id);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = prong_exec(ctx, "SELECT 1 FROM prong_signing_keys WHERE id = $1", id);
+	return r < 0 ? r : r == 0 ? -ENOENT : -EBUSY;
 }
 
 int keys_forget(struct prong_ctx *ctx, prong_duration token_lifetime)

@@ -128,12 +128,18 @@ int signing_key_open(enum algorithm algorithm, const unsigned char *secret, size
 void signing_key_generate(enum algorithm algorithm, struct signing_key *ret_key)
 {
 	unsigned char secret[SIGNING_SECRET_SIZE];
+	bool good;
 
 	check(algorithm != ALGORITHM_RS256);
-	/* One number of 32 bytes in 2^32 is none of P-256. */
 	do {
 		randombytes_buf(secret, sizeof(secret));
-	} while (signing_key_open(algorithm, secret, sizeof(secret), ret_key) < 0);
+		/* One number of 32 bytes in 2^32 is none of P-256; an id is not to look like a command's option. */
+		good = signing_key_open(algorithm, secret, sizeof(secret), ret_key) == 0;
+		if (good && ret_key->id[0] == '-') {
+			signing_key_close(ret_key);
+			good = false;
+		}
+	} while (!good);
 	sodium_memzero(secret, sizeof(secret));
 }
 
