@@ -9,8 +9,8 @@
 #include "server/supervisor/composition.h"
 
 static const struct command *const commands[] = {
-	&command_dev,	 &command_serve,     &command_work,   &command_migrate, &command_accounts, &command_jobs,
-	&command_queues, &command_schedules, &command_config, &command_routes,	&command_version,
+	&command_dev,  &command_serve,	&command_work,	    &command_migrate, &command_accounts, &command_keys,
+	&command_jobs, &command_queues, &command_schedules, &command_config,  &command_routes,	 &command_version,
 };
 
 static const struct command *find_command(const char *name)

@@ -46,8 +46,8 @@ struct command {
 	int (*run)(struct invocation *invocation); /* returns the exit status */
 };
 
-extern const struct command command_dev, command_serve, command_work, command_migrate, command_accounts, command_jobs,
-	command_schedules, command_queues, command_config, command_routes, command_version;
+extern const struct command command_dev, command_serve, command_work, command_migrate, command_accounts, command_keys,
+	command_jobs, command_schedules, command_queues, command_config, command_routes, command_version;
 
 /* Runs the command that argv names; returns the exit status. */
 int cli_run(int argc, char *argv[], const struct prong_app *app, const struct composition *composition);

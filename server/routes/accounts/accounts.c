@@ -4,6 +4,7 @@
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/housekeeping.h"
 #include "server/routes/accounts/mails.h"
+#include "server/routes/accounts/signing_keys.h"
 
 /* Bytes: both members at their limits, every byte of them escaped, with room to spare. */
 #define MAX_CREDENTIALS 16384
@@ -37,6 +38,7 @@ static const struct prong_route routes[] = {
 	  .summary = "The account's API keys" },
 	{ PRONG_DELETE, "/v1/account/api-keys/{id}", delete_api_key, .access = PRONG_SIGNED_IN,
 	  .summary = "Revoke an API key" },
+	{ PRONG_GET, "/.well-known/jwks.json", get_jwks, .summary = "The public keys of access tokens" },
 	{}
 };
 
@@ -69,7 +71,7 @@ static const struct prong_migration migrations[] = {
 const struct prong_module prong_accounts = {
 	.name = "accounts",
 	.routes = routes,
-	.jobs = PRONG_JOBS(&account_mail_job, &accounts_housekeeping_job),
-	.schedules = PRONG_SCHEDULES(&accounts_housekeeping_schedule),
+	.jobs = PRONG_JOBS(&account_mail_job, &accounts_housekeeping_job, &rotate_keys_job),
+	.schedules = PRONG_SCHEDULES(&accounts_housekeeping_schedule, &rotate_keys_schedule),
 	.migrations = migrations,
 };
