@@ -1,203 +1,170 @@
-#include "server/routes/accounts/accounts.h"
-#include "common/context.h"
+#include "server/cli/accounts.h"
+
 #include "common/postgres/postgres.h"
+#include "common/redis/redis.h"
 #include "common/scope.h"
-#include "server/cli/cli.h"
+#include "common/security/password.h"
 
-#define PATIENCE PRONG_SECONDS(30)
-#define DEFAULT_LIMIT 50
-#define MAX_LIMIT 100000
+#define PATIENCE PRONG_HOURS(12) /* each statement has its own; an import takes many */
 
-/* An account as it is shown. */
-struct shown_account {
-	prong_uuid id;
-	const char *email;
-	const char *scope; /* for people: names with a space between */
-	prong_json scopes;
-	prong_time created_at;
-};
+/* ---- names ---- */
 
-/* clang-format off */
-PRONG_SCHEMA(shown_account,
-	PRONG_FIELD(shown_account, id),
-	PRONG_FIELD(shown_account, email),
-	PRONG_FIELD(shown_account, scope),
-	PRONG_FIELD(shown_account, scopes),
-	PRONG_FIELD(shown_account, created_at));
-/* clang-format on */
-
-#define SHOWN "id, email, created_at, array_to_string(scopes, ' ') AS scope, to_jsonb(scopes) AS scopes"
-
-/* One call of the command. */
-struct asked {
-	struct invocation *invocation;
-	const char *email;	/* as given */
-	char known[EMAIL_SIZE]; /* as compared */
-	const char *scope;	/* NULL: of `ls`, any */
-	int64_t limit;
-	bool json;
-};
-
-static void add_row(struct table *table, const struct shown_account *account, bool json)
+int accounts_read_name(const struct invocation *invocation, const char *text, struct account_name *ret_name)
 {
-	char id[PRONG_UUID_TEXT_SIZE], time[PRONG_TIME_TEXT_SIZE];
+	struct account_name name = { .text = text };
 
-	table_add(table, prong_uuid_format(account->id, id));
-	table_add(table, account->email);
-	if (json)
-		table_add_json(table, account->scopes.text);
-	else
-		table_add(table, account->scope);
-	table_add(table, prong_time_format(account->created_at, time));
+	name.id.set = prong_uuid_parse(text, &name.id.value) == 0;
+	if (!name.id.set && (!strchr(text, '@') || email_normalise(text, name.email) < 0))
+		return usage_error(invocation, "'%s' is no address and no id of an account", text);
+	*ret_name = name;
+	return STATUS_OK;
 }
 
-static int list(struct prong_ctx *ctx, void *argument)
+int accounts_check_scope(const struct invocation *invocation, const char *scope)
 {
-	const struct asked *asked = argument;
-	_cleanup_(table_freep) struct table *table =
-		table_new((const char *const[]){ "id", "email", "scopes", "created_at", NULL });
-	struct shown_account *accounts = NULL;
-	size_t count = 0;
-	int r;
-
-	r = prong_query(ctx, shown_account, &accounts, &count,
-			"SELECT " SHOWN " FROM prong_accounts WHERE $1::text IS NULL OR $1 = ANY (scopes)"
-			" ORDER BY id DESC LIMIT $2",
-			asked->scope, asked->limit);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < count; i++)
-		add_row(table, &accounts[i], asked->json);
-	return table_print(table, asked->json, "No accounts.");
+	if (!scope || scope_is_valid(scope))
+		return STATUS_OK;
+	return usage_error(invocation, "'%s' is no scope: a name is " SCOPE_RULE, scope);
 }
 
-static int change(struct prong_ctx *ctx, const struct asked *asked, const char *sql)
+int accounts_find(struct prong_ctx *ctx, const struct account_name *name, bool locked,
+		  struct shown_account **ret_account)
 {
-	struct shown_account *account;
-	int r = prong_query_one(ctx, shown_account, &account, sql, asked->known, asked->scope);
+	const char *email = name->id.set ? NULL : name->email;
 
-	if (r == -ENOENT)
-		return command_error(asked->invocation, STATUS_FAILURE, "there is no account %s", asked->email);
-	if (r == -EINVAL)
-		return command_error(asked->invocation, STATUS_FAILURE, "%s has too many scopes already", asked->email);
-	if (r < 0)
-		return r;
-	printf("%s has %s%s\n", account->email, *account->scope ? "the scopes " : "no scopes", account->scope);
-	return output_end(asked->invocation);
+	if (locked)
+		return prong_query_one(ctx, shown_account, ret_account,
+				       "SELECT " SHOWN_ACCOUNT " FROM prong_accounts"
+				       " WHERE id = $1 OR email_normalised = $2 FOR NO KEY UPDATE",
+				       name->id, email);
+	return prong_query_one(ctx, shown_account, ret_account,
+			       "SELECT " SHOWN_ACCOUNT " FROM prong_accounts WHERE id = $1 OR email_normalised = $2",
+			       name->id, email);
 }
 
-static int give_scope(struct prong_ctx *ctx, void *argument)
+int accounts_unknown(const struct invocation *invocation, const struct account_name *name)
 {
-	return change(ctx, argument,
-		      "UPDATE prong_accounts SET scopes = array_append(array_remove(scopes, $2::text), $2::text),"
-		      " updated_at = now() WHERE email_normalised = $1 RETURNING " SHOWN);
+	return command_error(invocation, STATUS_FAILURE, "there is no account %s", name->text);
 }
 
-static int take_scope(struct prong_ctx *ctx, void *argument)
+/* ---- running ---- */
+
+int accounts_need(struct invocation *invocation)
 {
-	return change(ctx, argument,
-		      "UPDATE prong_accounts SET scopes = array_remove(scopes, $2::text), updated_at = now()"
-		      " WHERE email_normalised = $1 RETURNING " SHOWN);
+	int status = invocation_need(invocation, NEEDS_REGISTRY | NEEDS_DATABASE);
+
+	if (!status && !registry_module(invocation->registry, ACCOUNTS_MODULE))
+		status = command_error(invocation, STATUS_CONFIGURATION,
+				       "this application has no accounts: its .modules do not list prong_accounts");
+	return status;
 }
 
-/* Runs a verb, which returns an exit status or a negative errno. */
-static int run_verb(struct asked *asked, int (*verb)(struct prong_ctx *ctx, void *argument))
+static int explain(const struct invocation *invocation, const struct runtime *runtime, int r)
 {
-	struct invocation *invocation = asked->invocation;
+	const char *reason = postgres_last_error(runtime->postgres);
+
+	if (r == -EAGAIN)
+		return command_error(invocation, STATUS_TRY_AGAIN, "somebody else changes the same: try again");
+	if (r == -EHOSTDOWN || r == -ETIMEDOUT)
+		return command_error(invocation, STATUS_UNAVAILABLE, "DATABASE_URL: PostgreSQL cannot be reached: %s",
+				     *reason ? reason : "no answer");
+	return command_error(invocation, STATUS_FAILURE,
+			     "the accounts cannot be read or changed: %s; is anything pending in `%s migrate status`?",
+			     strerror(-r), invocation->program);
+}
+
+int accounts_perform(struct invocation *invocation, unsigned needs, int (*work)(struct prong_ctx *ctx, void *argument),
+		     void *argument)
+{
+	_cleanup_(closep) int permits = -1;
+	unsigned parts = RUNTIME_POSTGRES;
 	struct runtime *runtime;
-	const char *reason;
-	int r = invocation_need(invocation, NEEDS_REGISTRY | NEEDS_DATABASE);
+	int r = accounts_need(invocation);
 
 	if (r)
 		return r;
-	if (!registry_module(invocation->registry, ACCOUNTS_MODULE))
-		return command_error(invocation, STATUS_CONFIGURATION,
-				     "this application has no accounts: its .modules do not list prong_accounts");
-	runtime = runtime_new(invocation->settings, invocation->registry, NULL, "accounts", -1, RUNTIME_POSTGRES);
-	r = context_run(runtime, PATIENCE, verb, asked);
-	reason = postgres_last_error(runtime->postgres);
-	if (r == -EHOSTDOWN || r == -ETIMEDOUT)
-		r = command_error(invocation, STATUS_UNAVAILABLE, "DATABASE_URL: PostgreSQL cannot be reached: %s",
-				  *reason ? reason : "no answer");
-	else if (r < 0)
-		r = command_error(invocation, STATUS_FAILURE,
-				  "the accounts cannot be read or changed: %s; is anything pending in `%s migrate "
-				  "status`?",
-				  strerror(-r), invocation->program);
+	if (needs & ACCOUNTS_TELL && invocation->settings->redis_url)
+		parts |= RUNTIME_REDIS | RUNTIME_BRIEF;
+	if (needs & ACCOUNTS_HASH) {
+		permits = password_permits_open();
+		if (permits < 0)
+			return command_error(invocation, STATUS_FAILURE, "no memory file for permits: %s",
+					     strerror(-permits));
+		parts |= RUNTIME_PASSWORDS;
+	}
+	runtime = runtime_new(invocation->settings, invocation->registry, NULL, "accounts", permits, parts);
+	r = context_run(runtime, PATIENCE, work, argument);
+	if (r < 0)
+		r = explain(invocation, runtime, r);
 	runtime_free(runtime);
 	return r;
 }
 
-static int check_scope(const struct asked *asked)
+void accounts_warn_late(struct prong_ctx *ctx, const struct invocation *invocation)
 {
-	if (!asked->scope || scope_is_valid(asked->scope))
-		return STATUS_OK;
-	return usage_error(asked->invocation, "'%s' is no scope: a name is " SCOPE_RULE, asked->scope);
+	const struct redis *redis = ctx->runtime->redis;
+
+	if (redis && redis_connected(redis))
+		return;
+	command_error(invocation, STATUS_OK, "%s: servers that run notice within ten seconds",
+		      redis ? "Redis of REDIS_URL cannot be reached" : "REDIS_URL is not set");
 }
 
-static int run_list(struct asked *asked)
-{
-	if (asked->invocation->argc > 1)
-		return usage_error(asked->invocation, "ls takes no argument but options");
-	return check_scope(asked) ? STATUS_USAGE : run_verb(asked, list);
-}
-
-static int run_change(struct asked *asked, int (*verb)(struct prong_ctx *ctx, void *argument))
-{
-	struct invocation *invocation = asked->invocation;
-
-	if (asked->scope || asked->json || asked->limit != DEFAULT_LIMIT)
-		return usage_error(invocation, "the options are for ls");
-	if (invocation->argc != 3)
-		return usage_error(invocation, "name the account and the scope: %s EMAIL admin", invocation->argv[0]);
-	asked->email = invocation->argv[1];
-	asked->scope = invocation->argv[2];
-	if (email_normalise(asked->email, asked->known) < 0)
-		return usage_error(invocation, "'%s' is no address of an account", asked->email);
-	return check_scope(asked) ? STATUS_USAGE : run_verb(asked, verb);
-}
+/* ---- the command ---- */
 
 static int run(struct invocation *invocation)
 {
-	struct asked asked = { .invocation = invocation, .limit = DEFAULT_LIMIT };
-	const char *limit = NULL, *verb;
-	const struct command_option options[] = {
-		{ "scope", .value = &asked.scope },
-		{ "limit", .value = &limit },
-		{ "json", .flag = &asked.json },
-		{},
+	static const struct verb verbs[] = {
+		{ "ls", accounts_ls },		 { "show", accounts_show },
+		{ "create", accounts_create },	 { "import", accounts_import },
+		{ "disable", accounts_disable }, { "enable", accounts_enable },
+		{ "delete", accounts_delete },	 { "grant", accounts_grant },
+		{ "revoke", accounts_revoke },	 { "sessions", accounts_sessions },
+		{ "audit", accounts_audit },	 {},
 	};
 
-	if (options_parse(invocation, options, 3) < 0)
-		return STATUS_USAGE;
-	if (limit && option_integer(invocation, "limit", limit, 1, MAX_LIMIT, &asked.limit) < 0)
-		return STATUS_USAGE;
-	if (invocation->argc == 0)
-		return usage_error(invocation, "say what to do: ls, grant or revoke");
-	verb = invocation->argv[0];
-	if (string_equal(verb, "ls"))
-		return run_list(&asked);
-	if (string_equal(verb, "grant"))
-		return run_change(&asked, give_scope);
-	if (string_equal(verb, "revoke"))
-		return run_change(&asked, take_scope);
-	return usage_error(invocation, "there is no accounts %s; there are ls, grant and revoke", verb);
+	return verb_run(invocation, verbs);
 }
 
 const struct command command_accounts = {
 	.name = "accounts",
-	.usage = "ls [--scope SCOPE] [--limit N] [--json] | grant EMAIL SCOPE | revoke EMAIL SCOPE",
-	.summary = "List accounts; say who is an admin",
-	.help = "  ls                  the newest first\n"
-		"    --scope SCOPE     only those that have it\n"
-		"    --limit N         at most that many, 50 by default\n"
-		"    --json            as a JSON array of objects\n"
-		"  grant EMAIL SCOPE   give an account a scope\n"
-		"  revoke EMAIL SCOPE  take it away\n"
+	.usage = "ls | show | create | import | disable | enable | delete | grant | revoke | sessions | audit …",
+	.summary = "Look at accounts, make and change them, end their sessions, say who is an admin",
+	.help = "  ls                       the newest first\n"
+		"    --scope SCOPE          only those that have it\n"
+		"    --disabled             only those that are disabled\n"
+		"    --limit N              at most that many, 50 by default\n"
+		"  show ACCOUNT             all that is known: sessions, API keys, the last lines of its audit log\n"
+		"  create EMAIL             an account; asks for its password, or reads a line of standard input\n"
+		"    --name NAME            of its owner\n"
+		"    --verified             the address is known to be theirs\n"
+		"    --scope SCOPE          several with commas between\n"
+		"    --password-hash        read an Argon2id hash ($argon2id$…) instead of a password\n"
+		"  import                   accounts from standard input, a JSON object a line: email, password_hash\n"
+		"                           (Argon2id), name, email_verified, scopes\n"
+		"  disable ACCOUNT          end its sessions and let nobody in, API keys neither\n"
+		"    --reason TEXT          for the audit log\n"
+		"  enable ACCOUNT           let it in again; its API keys work, its sessions stay ended\n"
+		"  delete ACCOUNT --yes     at once and for ever; without --yes, say what that would be\n"
+		"  grant ACCOUNT SCOPE      give an account a scope\n"
+		"  revoke ACCOUNT SCOPE     take it away\n"
+		"  revoke ACCOUNT --session ID\n"
+		"  revoke ACCOUNT --sessions  end one session, or all\n"
+		"  sessions ACCOUNT         those that live\n"
+		"  audit [ACCOUNT]          the audit log, its last line first\n"
+		"    --limit N              at most that many, 50 by default\n"
+		"  --json                   for all: as JSON\n"
 		"\n"
-		"The scope `admin` opens the routes under /v1/admin and those with .access = PRONG_ADMIN; others mean\n"
-		"what the application makes of them (prong_has_scope()). A new account has none. An access token "
-		"keeps the\n"
-		"scopes that its account had at sign-in until it ends, at most 10 minutes later.\n",
+		"ACCOUNT is an address or an id. The scope `admin` opens the routes under /v1/admin and those with\n"
+		".access = PRONG_ADMIN; others mean what the application makes of them (.scope, prong_has_scope()). A\n"
+		"change of scopes, a disabled account or an ended session is known to all servers at once: access "
+		"tokens\n"
+		"from before are void. Every change leaves a line in the audit log.\n"
+		"\n"
+		"Examples:\n"
+		"  accounts create ada@example.com --verified --scope admin\n"
+		"  accounts import < accounts.jsonl\n"
+		"  accounts revoke ada@example.com --sessions\n"
+		"  accounts ls --disabled --json\n",
 	.run = run,
 };

@@ -385,11 +385,11 @@ class App:
             self.environment |= {"DATABASE_URL": services.database_url, "REDIS_URL": services.redis_url}
         self.environment |= {name: str(value) for name, value in settings.items()}
 
-    def command(self, *arguments, check=True, seconds=DEADLINE, **settings):
-        """Runs a command of the program to its end; returns the CompletedProcess with text output."""
+    def command(self, *arguments, check=True, seconds=DEADLINE, given=None, **settings):
+        """Runs a command to its end, with the text `given` as its input; returns the CompletedProcess with text."""
         environment = self.environment | {name: str(value) for name, value in settings.items()}
         done = subprocess.run([str(self.program), *arguments], env=environment, cwd=self.folder, text=True,
-                              stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds)
+                              input=given or "", capture_output=True, timeout=seconds)
         if check and done.returncode != 0:
             raise RuntimeError(f"{arguments} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done

@@ -253,7 +253,8 @@ class ApiKeys(unittest.TestCase):
     def test_an_account_about_to_be_deleted_lets_no_key_in(self):
         address, token = self.account()
         key = self.make(token)["key"]
-        self.services.sql(f"UPDATE prong_accounts SET delete_after = now() + interval '1 day' WHERE email = '{address}'")
+        self.services.sql("UPDATE prong_accounts SET delete_after = now() + interval '1 day'"
+                          f" WHERE email = '{address}'")
         self.assert_key_refused(key)
 
 
