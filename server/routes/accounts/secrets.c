@@ -13,10 +13,11 @@
 static const struct {
 	const char *name; /* as stored */
 	prong_duration lifetime;
+	bool voids_all;
 } purposes[] = {
-	[SECRET_VERIFY] = { "verify", PRONG_HOURS(24) },
-	[SECRET_RESET] = { "reset", PRONG_MINUTES(30) },
-	[SECRET_CHANGE_EMAIL] = { "change_email", PRONG_HOURS(24) },
+	[SECRET_VERIFY] = { "verify", PRONG_HOURS(24), false },
+	[SECRET_RESET] = { "reset", PRONG_MINUTES(30), true },
+	[SECRET_CHANGE_EMAIL] = { "change_email", PRONG_HOURS(24), true },
 };
 
 struct proven {
@@ -72,8 +73,8 @@ int secret_find(struct prong_ctx *ctx, enum secret_purpose purpose, const char *
 }
 
 /*
- * One statement uses up the one presented and voids its siblings. Of two at once, with the same secret or with
- * siblings, the later waits for the earlier one's rows, finds them used, and gets nothing.
+ * One statement uses up the one presented and voids the others. Of two at once, with the same secret or with siblings,
+ * the later waits for the earlier one's rows, finds them used, and gets nothing.
  */
 int secret_use(struct prong_ctx *ctx, enum secret_purpose purpose, const char *text, prong_uuid *ret_account_id,
 	       const char **ret_address)
@@ -87,9 +88,9 @@ int secret_use(struct prong_ctx *ctx, enum secret_purpose purpose, const char *t
 			    "WITH used AS (UPDATE prong_secrets SET used_at = now()"
 			    " WHERE account_id = (SELECT account_id FROM prong_secrets WHERE hash = decode($1, 'hex')"
 			    " AND purpose = $2 AND used_at IS NULL AND expires_at > now())"
-			    " AND purpose = $2 AND used_at IS NULL RETURNING hash, account_id, address)"
+			    " AND (purpose = $2 OR $3) AND used_at IS NULL RETURNING hash, account_id, address)"
 			    " SELECT account_id, address FROM used WHERE hash = decode($1, 'hex')",
-			    hashed, purposes[purpose].name);
+			    hashed, purposes[purpose].name, purposes[purpose].voids_all);
 	if (r < 0)
 		return r;
 	*ret_account_id = proven->account_id;

@@ -50,13 +50,16 @@ static int use_and_misuse(struct prong_ctx *ctx, void *argument)
 	expect_refused(ctx, SECRET_RESET, reset);
 	reset[0] ^= 1;
 
-	/* To look is not to use; to use one voids its siblings, and nothing else. */
+	/* To look is not to use. To prove the address leaves the others alone, another password voids them all. */
 	CU_ASSERT_EQUAL(secret_find(ctx, SECRET_RESET, reset, &found), 0);
 	CU_ASSERT_TRUE(prong_uuid_equal(found, ada));
+	expect_use(ctx, SECRET_VERIFY, verify, ada, NULL);
+	expect_refused(ctx, SECRET_VERIFY, verify);
+	CU_ASSERT_EQUAL_FATAL(secret_make(ctx, SECRET_VERIFY, ada, NULL, verify), 0);
 	expect_use(ctx, SECRET_RESET, reset, ada, "Ada@example.com");
 	expect_refused(ctx, SECRET_RESET, reset);
 	expect_refused(ctx, SECRET_RESET, sibling);
-	expect_use(ctx, SECRET_VERIFY, verify, ada, NULL);
+	expect_refused(ctx, SECRET_VERIFY, verify);
 	expect_use(ctx, SECRET_RESET, other, grace, NULL);
 	return 0;
 }
