@@ -4,6 +4,7 @@
 #include "common/security/revocations.h"
 #include "server/routes/accounts/api_keys.h"
 #include "server/routes/accounts/audit.h"
+#include "server/routes/accounts/deletion.h"
 #include "server/routes/accounts/secrets.h"
 #include "server/routes/accounts/sessions.h"
 
@@ -18,6 +19,7 @@ static const struct {
 	{ "revoked API keys", api_keys_purge },
 	{ "revocations", revocations_purge },
 	{ "sessions", sessions_purge },
+	{ "accounts to be deleted", accounts_purge },
 };
 /* clang-format on */
 
@@ -41,6 +43,7 @@ static int keep_house(struct prong_ctx *ctx)
 const struct prong_job accounts_housekeeping_job = {
 	.name = "accounts_housekeeping",
 	.run = keep_house,
+	.max_attempts = 5,
 	.timeout = PRONG_MINUTES(10),
 };
 

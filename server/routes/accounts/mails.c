@@ -115,14 +115,13 @@ static const struct letter taken_letter = {
 	"If this was you, use another address there. If it was not you, there is nothing to do.\n",
 };
 
-/* Instead of MAIL_DELETION, where there is no grace. */
+/* MAIL_DELETION, once it is done. */
 static const struct letter deleted_letter = {
 	NULL,
 	0,
 	"Your account of {app} was deleted",
-	"On {when} your account of {app} ({site}), {address}, was deleted with all that belongs to it, as was\n"
-	"asked for while signed in to it.\n\n"
-	"If this was not you, tell whoever runs {app}.\n",
+	"On {when} your account of {app} ({site}), {address}, was deleted with all that belongs to it.\n\n"
+	"If you did not ask for this, write to whoever runs {app}.\n",
 };
 
 /* ---- the job's payload ---- */
@@ -321,7 +320,7 @@ static int deliver(struct writing *writing)
 	return mail_deliver(writing->ctx, &mail, delivery->id, delivery->enqueued_at);
 }
 
-/* An account that was deleted at once is told so at the address it had. */
+/* Whose account was deleted is told so at the address it had. */
 static int send_deleted(struct writing *writing)
 {
 	if (writing->order->mail != MAIL_DELETION || !writing->order->address)

@@ -20,7 +20,7 @@ enum account_mail {
 	MAIL_EMAIL_CHANGING, /* to the present address: somebody asked for another */
 	MAIL_EMAIL_CHANGED,  /* to the old address */
 	MAIL_NEW_DEVICE,
-	MAIL_DELETION, /* it will be deleted; signing in keeps it */
+	MAIL_DELETION, /* it will be deleted, and signing in keeps it; or with `address`, it has been */
 	MAIL_DISABLED,
 	MAIL_API_KEY_CREATED,
 };

@@ -270,7 +270,7 @@ TEST(mails, about_a_new_address_go_there_and_to_the_old_one)
 	accounts_close(&fixture);
 }
 
-TEST(mails, tell_who_was_deleted_at_once)
+TEST(mails, tell_who_was_deleted)
 {
 	struct accounts_fixture fixture;
 	struct sending sending = { .mail = MAIL_DELETION, .address = "gone@example.com" };
