@@ -86,7 +86,7 @@ class Session(Accounts):
         self.assertEqual(session["account"], account)
 
         own = self.app.get("/v1/account", token=session["access_token"])
-        self.assertEqual((own.status, own.json()), (200, account))
+        self.assertEqual((own.status, own.json()), (200, {**account, "scopes": []}))
 
         header, claims, _ = session["access_token"].split(".")
         self.assertEqual({**decode(header), "kid": None}, {"alg": "EdDSA", "typ": "at+jwt", "kid": None})

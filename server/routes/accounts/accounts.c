@@ -4,6 +4,7 @@
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/housekeeping.h"
 #include "server/routes/accounts/mails.h"
+#include "server/routes/accounts/own_account.h"
 #include "server/routes/accounts/signing_keys.h"
 
 /* Bytes: both members at their limits, every byte of them escaped, with room to spare. */
@@ -26,8 +27,24 @@ static const struct prong_route routes[] = {
 	  .access = PRONG_SIGNED_IN, .summary = "Sign out everywhere, or everywhere else" },
 	{ PRONG_DELETE, "/v1/sessions/current", end_own_session, .access = PRONG_SIGNED_IN, .summary = "Sign out" },
 	{ PRONG_DELETE, "/v1/sessions/{id}", end_session, .access = PRONG_SIGNED_IN, .summary = "End a session" },
-	{ PRONG_GET, "/v1/account", get_own_account, .reply = &account_schema, .access = PRONG_SIGNED_IN,
+	{ PRONG_GET, "/v1/account", get_own_account, .reply = &own_account_schema, .access = PRONG_SIGNED_IN,
 	  .summary = "The signed-in account" },
+	{ PRONG_PATCH, "/v1/account", update_own_account, .body = &account_change_schema, .reply = &own_account_schema,
+	  .access = PRONG_SIGNED_IN, .summary = "Change the account's name" },
+	{ PRONG_DELETE, "/v1/account", delete_own_account, .reply = &deletion_schema, .access = PRONG_SIGNED_IN,
+	  .recent = true, .summary = "Delete the account after DELETION_GRACE" },
+	{ PRONG_GET, "/v1/account/export", export_own_account, .reply = &account_export_schema,
+	  .access = PRONG_SIGNED_IN, .recent = true, .summary = "What is kept of the account, as JSON" },
+	{ PRONG_PUT, "/v1/account/password", change_password, .body = &password_change_schema,
+	  .max_body = MAX_CREDENTIALS, .access = PRONG_SIGNED_IN, .summary = "Change the password" },
+	{ PRONG_POST, "/v1/account/email", request_email_change, .body = &mail_address_schema, .reply = &notice_schema,
+	  .access = PRONG_SIGNED_IN, .recent = true, .summary = "Ask for another address, which is to be confirmed" },
+	{ PRONG_POST, "/v1/account/email/confirm", confirm_email_change, .body = &proof_schema,
+	  .max_body = MAX_CREDENTIALS, .summary = "Confirm the other address by the token that was mailed to it" },
+	{ PRONG_POST, "/v1/password-resets", request_password_reset, .body = &mail_address_schema,
+	  .reply = &notice_schema, .max_body = MAX_CREDENTIALS, .summary = "Ask for a new password by mail" },
+	{ PRONG_POST, "/v1/password-resets/confirm", confirm_password_reset, .body = &password_reset_schema,
+	  .max_body = MAX_CREDENTIALS, .summary = "Choose a new password by the token that was mailed" },
 	{ PRONG_GET, "/v1/account/audit", list_own_audit, .query = &audit_page_schema, .reply = &audit_entry_schema,
 	  .access = PRONG_SIGNED_IN, .summary = "What was done to the signed-in account, the latest first" },
 	{ PRONG_GET, "/v1/admin/audit", list_audit, .query = &audit_filter_schema, .reply = &audit_entry_schema,

@@ -153,7 +153,6 @@ prong_handler get_sessions;	/* GET /v1/sessions */
 prong_handler end_own_session;	/* DELETE /v1/sessions/current */
 prong_handler end_session;	/* DELETE /v1/sessions/{id} */
 prong_handler end_sessions;	/* DELETE /v1/sessions */
-prong_handler get_own_account;	/* GET /v1/account */
 
 #define EMAIL_SIZE 255 /* RFC 5321's 254 with the NUL */
 

@@ -1,0 +1,112 @@
+#include "common/basics.h"
+#include "server/routes/accounts/abuse.h"
+#include "server/routes/accounts/audit.h"
+#include "server/routes/accounts/mails.h"
+#include "server/routes/accounts/own_account.h"
+#include "server/routes/accounts/secrets.h"
+
+/* ---- asking ---- */
+
+/* Whether somebody has the address is for the mails' job to find out. */
+static int order_mails(struct prong_ctx *ctx, const char *email)
+{
+	prong_uuid id = prong_account_id(ctx);
+	int r;
+
+	r = prong_begin(ctx);
+	if (r >= 0)
+		r = account_mail(ctx, MAIL_CHANGE_EMAIL, id, email, NULL);
+	if (r >= 0)
+		r = account_mail(ctx, MAIL_EMAIL_CHANGING, id, NULL, email);
+	if (r >= 0)
+		r = audit(ctx, &(struct audit_event){ id, .action = "email.change_request", .result = AUDIT_OK });
+	return r < 0 ? r : prong_commit(ctx);
+}
+
+int request_email_change(struct prong_ctx *ctx)
+{
+	const struct mail_address *in = prong_body(ctx, mail_address);
+	char email[EMAIL_SIZE];
+	int r;
+
+	r = account_need_session(ctx);
+	if (r < 0)
+		return r;
+	if (email_normalise(in->email, email) < 0)
+		return prong_fail_field(ctx, "/email", "format", "Only addresses of ASCII characters are taken.");
+	r = abuse_check(ctx, WAY_MAIL, email);
+	if (r >= 0)
+		r = order_mails(ctx, in->email);
+	if (r < 0)
+		return r;
+	return prong_reply(ctx, 202, notice, &notice_check_mail);
+}
+
+/* ---- confirming ---- */
+
+struct former {
+	const char *email;
+};
+
+PRONG_SCHEMA(former, PRONG_FIELD(former, email));
+
+static int set_email(struct prong_ctx *ctx, prong_uuid id, const char *email, const char **ret_former)
+{
+	char normalised[EMAIL_SIZE];
+	struct former *former;
+	int r;
+
+	check(email_normalise(email, normalised) == 0);
+	r = prong_query_one(ctx, former, &former,
+			    "UPDATE prong_accounts a SET email = $2, email_normalised = $3, email_verified_at = now(),"
+			    " updated_at = now()"
+			    " FROM (SELECT id, email FROM prong_accounts WHERE id = $1 FOR UPDATE) old"
+			    " WHERE a.id = old.id AND a.disabled_at IS NULL RETURNING old.email",
+			    id, email, normalised);
+	if (r == -EEXIST)
+		return prong_fail(ctx, 409, "email_taken", "There is an account with this address by now.");
+	if (r < 0)
+		return r;
+	*ret_former = former->email;
+	return 0;
+}
+
+/* -ENOENT: the token is not good. */
+static int change(struct prong_ctx *ctx, const char *token)
+{
+	const char *email, *former = NULL;
+	prong_uuid id;
+	int r;
+
+	r = prong_begin(ctx);
+	if (r >= 0)
+		r = secret_use(ctx, SECRET_CHANGE_EMAIL, token, &id, &email);
+	if (r >= 0)
+		r = set_email(ctx, id, email, &former);
+	if (r >= 0)
+		r = account_mail(ctx, MAIL_EMAIL_CHANGED, id, former, email);
+	if (r >= 0)
+		r = audit(ctx, &(struct audit_event){ id, .action = "email.change", .result = AUDIT_OK });
+	return r < 0 ? r : prong_commit(ctx);
+}
+
+int confirm_email_change(struct prong_ctx *ctx)
+{
+	const struct proof *in = prong_body(ctx, proof);
+	int r;
+
+	r = abuse_check(ctx, WAY_PROOF, NULL);
+	if (r < 0)
+		return r;
+	r = change(ctx, in->token);
+	if (r == -ENOENT) {
+		abuse_failed(ctx, WAY_PROOF, NULL);
+		return secret_refuse(ctx);
+	}
+	if (r < 0) {
+		abuse_undecided(ctx, WAY_PROOF, NULL);
+		return r;
+	}
+	abuse_passed(ctx, WAY_PROOF, NULL);
+	return prong_reply_empty(ctx, 204);
+}
