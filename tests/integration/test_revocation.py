@@ -4,6 +4,7 @@ Two process trees on the same services stand for two hosts. A connection stays w
 tests keep one to each process and ask there whether a token is taken.
 """
 import json
+import os
 import signal
 import sys
 import time
@@ -138,14 +139,24 @@ class Revocation(unittest.TestCase):
         self.services.redis_command("XSETID", "prong:{security}", "1-1")
         self.report("stream replaced", [self.time_until_refused(self.sign_in()) for _ in range(3)])
 
+    def test_what_was_not_published_is_found(self):
+        token = self.sign_in()
+        self.services.sql("INSERT INTO prong_revocations (subject) SELECT id FROM prong_sessions WHERE account_id ="
+                          f" (SELECT id FROM prong_accounts WHERE email = '{self.address}')")
+        wait_for(lambda: not self.accepting(token), "PostgreSQL is asked now and then")
+
     def test_a_process_that_was_stopped_catches_up(self):
-        token, other = self.sign_in(), self.sign_in()
-        children = [pid for app in self.apps for name, pid in app.children().items() if "http" in name]
-        self.assertEqual(len(children), 2 * PROCESSES)
-        self.services.sql("INSERT INTO prong_revocations (subject)"
-                          f" SELECT id FROM prong_sessions WHERE account_id = (SELECT id FROM prong_accounts"
-                          f" WHERE email = '{self.address}')")  # nobody publishes it
-        wait_for(lambda: not self.accepting(token) and not self.accepting(other), "PostgreSQL is asked now and then")
+        token = self.sign_in()
+        stopped = [pid for name, pid in self.apps[1].children().items() if "http" in name]
+        self.assertEqual(len(stopped), PROCESSES)
+        for pid in stopped:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            self.revoke(token)
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: not self.accepting(token), "all processes refuse the token")
 
     def test_a_new_process_knows_what_was_revoked_before(self):
         token = self.sign_in()

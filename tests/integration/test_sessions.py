@@ -2,7 +2,6 @@
 import base64
 import concurrent.futures
 import json
-import signal
 import time
 import unittest
 import uuid
@@ -10,8 +9,6 @@ import uuid
 from harness import App, Services, binary, wait_for
 
 PASSWORD = "violet teapot orbit 9"
-HOSTS = 2  # process trees on the same services
-PROCESSES = 4  # http processes in each
 
 
 def claims_of(token):

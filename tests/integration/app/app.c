@@ -2,6 +2,7 @@
 #include <prong/prong.h>
 
 #include <locale.h>
+#include <string.h>
 
 struct part {
 	const char *name;
@@ -162,6 +163,36 @@ static int get_scopes(struct prong_ctx *ctx)
 	return prong_reply(ctx, 200, scopes, &scopes);
 }
 
+/* An account whose name is in braces or brackets has it for claims; one whose name begins with '!' may not sign in. */
+
+struct named {
+	const char *name;
+};
+PRONG_SCHEMA(named, PRONG_FIELD(named, name));
+
+static int add_claims(struct prong_ctx *ctx, prong_uuid account_id, prong_json *ret_claims)
+{
+	struct named *account;
+	int r = prong_query_one(ctx, named, &account, "SELECT name FROM prong_accounts WHERE id = $1", account_id);
+
+	if (r < 0)
+		return r;
+	if (account->name && *account->name == '!')
+		return prong_fail(ctx, 403, "not_today", "Come back tomorrow.");
+	if (account->name && *account->name == '?')
+		return prong_query_one(ctx, named, &account, "SELECT name FROM prong_accounts WHERE false");
+	if (account->name && strchr("{[", *account->name))
+		ret_claims->text = account->name;
+	return 0;
+}
+
+static int get_tenant(struct prong_ctx *ctx)
+{
+	const char *tenant = prong_claim(ctx, "tenant");
+
+	return prong_reply(ctx, 200, named, &(struct named){ .name = tenant });
+}
+
 /* Jobs whose effects are rows of tables that the tests make. */
 
 struct letter {
@@ -231,6 +262,8 @@ static const struct prong_route routes[] = {
 	{ PRONG_GET, "/v1/private", ping, .access = PRONG_SIGNED_IN, .summary = "Need a token" },
 	{ PRONG_GET, "/v1/scopes", get_scopes, .reply = &scopes_schema, .access = PRONG_SIGNED_IN,
 	  .summary = "Which scopes the token has" },
+	{ PRONG_GET, "/v1/tenant", get_tenant, .reply = &named_schema, .access = PRONG_SIGNED_IN,
+	  .summary = "The token's claim `tenant`" },
 	{ PRONG_POST, "/v1/guarded", echo, .body = &sample_schema, .access = PRONG_ADMIN,
 	  .summary = "Need the scope admin" },
 	{ PRONG_POST, "/v1/letters", send_letter, .body = &letter_schema, .summary = "Enqueue a job" },
@@ -245,5 +278,6 @@ int main(int argc, char *argv[])
 					       .version = "1.2.3",
 					       .routes = routes,
 					       .jobs = PRONG_JOBS(&deliver_job, &misdeliver_job),
-					       .modules = PRONG_MODULES(&prong_accounts) });
+					       .modules = PRONG_MODULES(&prong_accounts),
+					       .claims = add_claims });
 }
