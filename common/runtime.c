@@ -74,7 +74,7 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 		runtime->redis = parts & RUNTIME_BRIEF ? redis_new_idle(runtime->loop, settings->redis_url, name)
 						       : redis_new(runtime->loop, settings->redis_url, name);
 		runtime->jobs = job_queue_new(runtime->loop, runtime->redis, registry);
-		runtime->rate_limits = rate_limits_new(settings->secret);
+		runtime->rate_limits = rate_limits_new(settings->secret, RATE_LIMITS_PATIENCE);
 	}
 	if (parts & (RUNTIME_SECURITY | RUNTIME_PASSWORDS))
 		runtime->password_hasher = make_hasher(runtime, permits);

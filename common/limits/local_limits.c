@@ -88,21 +88,27 @@ int local_limits_ask(struct local_limits *limits, int64_t now, const struct buck
 	return -EDQUOT;
 }
 
+void local_limits_charge(struct local_limits *limits, int64_t now, const struct bucket buckets[], size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		struct place *place = find(limits, &buckets[i]);
+		int64_t at = empty_at(place, now) + interval_of(&buckets[i]), latest = now + 2 * buckets[i].rate.per;
+
+		if (!place)
+			place = make_room(limits, &buckets[i], now);
+		memcpy(place->id, buckets[i].id, sizeof(place->id));
+		place->empty_at = at < latest ? at : latest;
+		place->touched_at = now;
+	}
+}
+
 int local_limits_take(struct local_limits *limits, int64_t now, const struct bucket buckets[], size_t count,
 		      prong_duration *ret_wait, size_t *ret_which)
 {
 	int r = local_limits_ask(limits, now, buckets, count, ret_wait, ret_which);
 
-	for (size_t i = 0; i < count && r == 0; i++) {
-		struct place *place = find(limits, &buckets[i]);
-		int64_t at = empty_at(place, now) + interval_of(&buckets[i]);
-
-		if (!place)
-			place = make_room(limits, &buckets[i], now);
-		memcpy(place->id, buckets[i].id, sizeof(place->id));
-		place->empty_at = at;
-		place->touched_at = now;
-	}
+	if (r == 0)
+		local_limits_charge(limits, now, buckets, count);
 	return r;
 }
 

@@ -29,6 +29,7 @@ int local_limits_ask(struct local_limits *limits, int64_t now, const struct buck
 		     prong_duration *ret_wait, size_t *ret_which);
 int local_limits_take(struct local_limits *limits, int64_t now, const struct bucket buckets[], size_t count,
 		      prong_duration *ret_wait, size_t *ret_which);
+void local_limits_charge(struct local_limits *limits, int64_t now, const struct bucket buckets[], size_t count);
 void local_limits_give(struct local_limits *limits, int64_t now, const struct bucket buckets[], size_t count);
 void local_limits_reset(struct local_limits *limits, const struct bucket buckets[], size_t count);
 

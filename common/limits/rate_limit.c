@@ -10,13 +10,13 @@
 #include "common/redis/redis.h"
 
 #define PREFIX "prong:{limits}:"
-#define REDIS_PATIENCE PRONG_MILLISECONDS(200)
 #define RETRY_INTERVAL PRONG_SECONDS(1)
 #define WORDS_PER_LIMIT 3 /* the key, the interval, the period */
 
 extern const char embedded_limits_rate_limit_lua[];
 
 struct rate_limits {
+	prong_duration patience;
 	unsigned char hash_key[crypto_generichash_KEYBYTES];
 	struct local_limits *local; /* NULL until Redis was away for the first time */
 	bool away;		    /* Redis */
@@ -33,11 +33,12 @@ struct call {
 	size_t indices[RATE_LIMITS_MAX]; /* the caller's */
 };
 
-struct rate_limits *rate_limits_new(const char *secret)
+struct rate_limits *rate_limits_new(const char *secret, prong_duration patience)
 {
 	struct rate_limits *limits = allocate(sizeof(*limits));
 	static const char purpose[crypto_generichash_KEYBYTES] = "prong rate limits";
 
+	limits->patience = patience;
 	if (!secret)
 		secret = "";
 	crypto_generichash(limits->hash_key, sizeof(limits->hash_key), (const unsigned char *)secret, strlen(secret),
@@ -123,8 +124,8 @@ static int call_redis(const struct call *call, const char *function, prong_durat
 		arguments[1] = arena_format(&ctx->arena, "%lld", (long long)rate->per);
 	}
 	snprintf(name, sizeof(name), "%s_%s", library()->version, function);
-	r = redis_call(ctx->runtime->redis, REDIS_PATIENCE, library(), name, call->count, call->count * WORDS_PER_LIMIT,
-		       words, NULL, &reply);
+	r = redis_call(ctx->runtime->redis, call->limits->patience, library(), name, call->count,
+		       call->count * WORDS_PER_LIMIT, words, NULL, &reply);
 	return r < 0 ? r : read_reply(reply, ret_wait, ret_which);
 }
 
@@ -207,17 +208,27 @@ int rate_limit_ask(struct prong_ctx *ctx, const struct rate_limit limits[], size
 	return decide(ctx, limits, count, "ask", local_limits_ask, ret_wait, ret_which);
 }
 
-void rate_limit_give(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count)
+/* Redis, or the local table while it is away; nothing to decide. */
+static void move(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count, const char *function,
+		 void (*local)(struct local_limits *, int64_t, const struct bucket[], size_t))
 {
 	prong_duration wait;
 	struct call call;
 	size_t which;
 
 	call_init(&call, ctx, limits, count);
-	if (call.count == 0)
-		return;
-	if (try_redis(&call, "give", &wait, &which) < 0 && call.limits->local)
-		local_limits_give(call.limits->local, monotonic_us(), call.buckets, call.count);
+	if (call.count > 0 && try_redis(&call, function, &wait, &which) == -EHOSTDOWN)
+		local(call.limits->local, monotonic_us(), call.buckets, call.count);
+}
+
+void rate_limit_charge(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count)
+{
+	move(ctx, limits, count, "charge", local_limits_charge);
+}
+
+void rate_limit_give(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count)
+{
+	move(ctx, limits, count, "give", local_limits_give);
 }
 
 void rate_limit_reset(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count)

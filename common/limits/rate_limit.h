@@ -3,8 +3,8 @@
  * per key, the time at which its bucket is empty again, that expires by itself. A rate of N per period lets N through
  * at once and then one each period/N; in any stretch of time t it lets N + t·N/period through at most.
  *
- * While Redis is away each process limits by itself with the same rules, in bounded memory: a call waits 200 ms for
- * Redis at most, and one a second asks whether it is back.
+ * While Redis is away each process limits by itself with the same rules, in bounded memory. A call waits for Redis only
+ * a moment, and then only one a second asks whether it is back.
  *
  * Redis' keys are `prong:{limits}:NAME:HASH`: one slot of a Redis Cluster, because a call takes from several at once.
  * The hash is keyed by PRONG_SECRET, so that no address can be read or guessed from it.
@@ -16,6 +16,7 @@
 #include <prong/job.h> /* struct prong_rate */
 
 #define RATE_LIMITS_MAX 8 /* of one call */
+#define RATE_LIMITS_PATIENCE PRONG_MILLISECONDS(250)
 
 struct rate_limit {
 	const char *name;	/* of the rule: [a-z0-9_]+ */
@@ -25,7 +26,8 @@ struct rate_limit {
 
 struct rate_limits; /* of one process: the local limits */
 
-struct rate_limits *rate_limits_new(const char *secret); /* PRONG_SECRET; NULL: none */
+/* `secret`: PRONG_SECRET, or NULL. `patience`: how long a call waits for Redis. */
+struct rate_limits *rate_limits_new(const char *secret, prong_duration patience);
 struct rate_limits *rate_limits_free(struct rate_limits *limits);
 
 /*
@@ -39,6 +41,12 @@ int rate_limit_take(struct prong_ctx *ctx, const struct rate_limit limits[], siz
 /* As rate_limit_take(), but only asks. */
 int rate_limit_ask(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count, prong_duration *ret_wait,
 		   size_t *ret_which);
+
+/*
+ * Takes one from each, whatever is left: what is taken too much is waited for too, a period more at most. Suspends;
+ * errors are logged only.
+ */
+void rate_limit_charge(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count);
 
 /* Gives back what was taken. Suspends; errors are logged only. */
 void rate_limit_give(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count);

@@ -7,10 +7,11 @@ local function now()
 	return tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
 
--- No bucket is further ahead than its period: not where the rule has changed, nor where the clock was set back.
+-- No bucket is further ahead than its period, or what was charged beyond, once more that: not where the rule has changed,
+-- nor where the clock was set back.
 local function empty_at(key, present, period)
-	local at = tonumber(redis.call('GET', key) or 0) or 0
-	return math.min(math.max(at, present), present + period)
+	local at = tonumber(string.match(redis.call('GET', key) or '', '^%d+$') or 0)
+	return math.min(math.max(at, present), present + 2 * period)
 end
 
 local function put(key, at, present)
@@ -55,6 +56,11 @@ local function take(keys, args)
 	return longest
 end
 
+local function charge(keys, args)
+	move(keys, args, now(), 1)
+	return { 0, 0 }
+end
+
 local function give(keys, args)
 	move(keys, args, now(), -1)
 	return { 0, 0 }
@@ -68,5 +74,6 @@ end
 -- What makes room is let pass where memory is full.
 redis.register_function({ function_name = VERSION .. '_ask', callback = ask, flags = { 'no-writes' } })
 redis.register_function({ function_name = VERSION .. '_take', callback = take })
+redis.register_function({ function_name = VERSION .. '_charge', callback = charge })
 redis.register_function({ function_name = VERSION .. '_give', callback = give, flags = { 'allow-oom' } })
 redis.register_function({ function_name = VERSION .. '_reset', callback = reset, flags = { 'allow-oom' } })
