@@ -25,27 +25,22 @@ struct rule {
 	enum after after;
 };
 
+/* clang-format off */
 /*
  * The ladder: wrong secrets of one source for one account. 5 at once, then one each 15 s, after 10 one a minute, after
- * 20 one each 5 min, after 40 one each half hour: at most 90 in the first day, far below the 100 in a row after which
+ * 20 one each 5 min, after 40 one each half hour: at most 88 in the first day, far below the 100 in a row after which
  * NIST SP 800-63B §5.2.2 wants the account closed. Whoever knows the password is let in at the next try, and starts
  * anew.
  */
-#define LADDER(way, name)                                                            \
-	{ way, name "_pair_1", OF_PAIR, { 5, PRONG_SECONDS(75) }, EMPTY },           \
-		{ way, name "_pair_2", OF_PAIR, { 10, PRONG_MINUTES(10) }, EMPTY },  \
-		{ way, name "_pair_3", OF_PAIR, { 20, PRONG_MINUTES(100) }, EMPTY }, \
-	{                                                                            \
-		way, name "_pair_4", OF_PAIR, { 40, PRONG_HOURS(20) }, EMPTY         \
-	}
+#define LADDER(way, name)                                                   \
+	{ way, name "_pair_1", OF_PAIR, { 5, PRONG_SECONDS(75) }, EMPTY },  \
+	{ way, name "_pair_2", OF_PAIR, { 10, PRONG_MINUTES(10) }, EMPTY }, \
+	{ way, name "_pair_3", OF_PAIR, { 20, PRONG_MINUTES(100) }, EMPTY }, \
+	{ way, name "_pair_4", OF_PAIR, { 40, PRONG_HOURS(20) }, EMPTY }
 
 /* 50 at once and 50 an hour are at most 100 wrong secrets in any hour, as OWASP ASVS 4 §2.2.1 has it. */
-#define ACCOUNT(way, name)                                                          \
-	{                                                                           \
-		way, name "_account", OF_ACCOUNT, { 50, PRONG_HOURS(1) }, GIVE_BACK \
-	}
+#define ACCOUNT(way, name) { way, name "_account", OF_ACCOUNT, { 50, PRONG_HOURS(1) }, GIVE_BACK }
 
-/* clang-format off */
 /*
  * Sources are wide, because behind one address there may be an office or a town: what counts for them is how many of
  * their tries are wrong, and what their tries cost us.
@@ -58,19 +53,21 @@ static const struct rule rules[] = {
 	LADDER(WAY_SIGN_IN, "sign_in"),
 	ACCOUNT(WAY_SIGN_IN, "sign_in"),
 
-	/* A class that signs up together; each costs a hash and a mail to an address that nobody has proven. */
-	{ WAY_SIGN_UP, "sign_up_source", OF_SOURCE, { 60, PRONG_HOURS(1) }, KEEP },
+	/* People look for a password that is strong enough; an account itself costs a mail, see WAY_MAIL. */
+	{ WAY_SIGN_UP, "sign_up_source", OF_SOURCE, { 300, PRONG_HOURS(1) }, KEEP },
 
 	/* Cheap, and not to be guessed (256 bits): only against floods. Thousands of people refresh each ten minutes. */
 	{ WAY_REFRESH, "refresh_source", OF_SOURCE, { 3000, PRONG_MINUTES(5) }, KEEP },
-	{ WAY_REFRESH, "refresh_account", OF_ACCOUNT, { 60, PRONG_MINUTES(1) }, KEEP },
 
 	/* Not to be guessed either; wrong ones are old links, clicked again. */
 	{ WAY_PROOF, "proof_source", OF_SOURCE, { 300, PRONG_MINUTES(5) }, KEEP },
 	{ WAY_PROOF, "proof_source_wrong", OF_SOURCE, { 100, PRONG_HOURS(1) }, GIVE_BACK },
 
-	/* Mail that somebody else asks for is a nuisance: 5 an hour to one address, 10 a day. */
-	{ WAY_MAIL, "mail_source", OF_SOURCE, { 60, PRONG_HOURS(1) }, KEEP },
+	/*
+	 * To an address that nobody has proven: a nuisance where somebody else asks for it, and spam in our name. 5 to
+	 * one address at once and 10 a day; a hundred from a source, as when a school signs up.
+	 */
+	{ WAY_MAIL, "mail_source", OF_SOURCE, { 100, PRONG_HOURS(1) }, KEEP },
 	{ WAY_MAIL, "mail_account", OF_ACCOUNT, { 5, PRONG_HOURS(1) }, KEEP },
 	{ WAY_MAIL, "mail_account_day", OF_ACCOUNT, { 10, PRONG_DAYS(1) }, KEEP },
 
@@ -209,6 +206,20 @@ static int refuse(struct prong_ctx *ctx, enum way_in way, const struct rate_limi
 	return r;
 }
 
+/* That one is charged too, whatever it has left, so that abuse_passed() gives back what was taken. */
+static int take_all_but(struct prong_ctx *ctx, struct try *try, size_t exempt, prong_duration *ret_wait,
+			size_t *ret_which)
+{
+	struct rate_limit limit = try->limits[exempt];
+	int r;
+
+	try->limits[exempt].rate.count = 0;
+	r = rate_limit_take(ctx, try->limits, try->count, ret_wait, ret_which);
+	if (r == 0)
+		rate_limit_charge(ctx, &limit, 1);
+	return r;
+}
+
 int abuse_check(struct prong_ctx *ctx, enum way_in way, const char *account)
 {
 	prong_duration wait;
@@ -226,8 +237,7 @@ int abuse_check(struct prong_ctx *ctx, enum way_in way, const char *account)
 			return r;
 		if (r == 0)
 			return refuse(ctx, way, &try.limits[which], wait);
-		try.limits[try.account].rate = (struct prong_rate){ 0 };
-		r = rate_limit_take(ctx, try.limits, try.count, &wait, &which);
+		r = take_all_but(ctx, &try, try.account, &wait, &which);
 	}
 	return r == -EDQUOT ? refuse(ctx, way, &try.limits[which], wait) : r;
 }

@@ -1,0 +1,320 @@
+"""Limits on the ways in: by account and by source, what does not walk round them, and whom they leave alone."""
+import concurrent.futures
+import itertools
+import json
+import unittest
+
+from harness import App, Services, binary, wait_for
+
+PASSWORD = "correct horse battery"
+WRONG = "wrong horse battery"
+LADDER = 5  # wrong secrets of one source for one account, before it waits
+ACCOUNT = 50  # wrong secrets for one account, before unknown sources wait
+MAILS = 5  # to one address
+MAILS_OF_SOURCE = 100
+
+
+def setUpModule():
+    Abuse.services = Services()
+    unittest.addModuleCleanup(Abuse.services.stop)
+    # What runs the tests stands for a proxy, so that a request comes from wherever it says.
+    Abuse.app = App(binary("prong"), Abuse.services, RATE_LIMITS="on", TRUSTED_PROXIES="loopback", WEB_CONCURRENCY=2)
+    unittest.addModuleCleanup(Abuse.app.stop)
+    Abuse.app.command("migrate", "up")
+    Abuse.app.start()
+
+
+class Abuse(unittest.TestCase):
+    """What the tests share; no tests of its own."""
+    services = app = None
+    numbers = itertools.count(1)
+
+    def source(self):
+        """An address that no other test has used, nor one in its /64."""
+        number = next(self.numbers)
+        return f"10.{number >> 16 & 255}.{number >> 8 & 255}.{number & 255}"
+
+    def account(self):
+        """A new account's address; it was signed up from a source of its own."""
+        address = f"someone{next(self.numbers)}@example.com"
+        response = self.send("/v1/accounts", {"email": address, "password": PASSWORD}, self.source())
+        self.assertEqual(response.status, 201, response)
+        return address
+
+    def send(self, path, body, source, app=None, **options):
+        return (app or self.app).post(path, body, headers={"X-Forwarded-For": source}, **options)
+
+    def sign_in(self, address, password, source, app=None):
+        return self.send("/v1/sessions", {"email": address, "password": password}, source, app)
+
+    def assert_limited(self, response, at_most):
+        """The answer is 429, and says how many seconds to wait. Returns them."""
+        self.assertEqual((response.status, response.headers["content-type"]), (429, "application/problem+json"),
+                         response)
+        self.assertEqual(response.json()["code"], "rate_limited")
+        seconds = response.headers["retry-after"]
+        self.assertRegex(seconds, "^[1-9][0-9]*$")
+        self.assertLessEqual(int(seconds), at_most)
+        return int(seconds)
+
+    def use_up(self, address, source, tries=LADDER, app=None):
+        for _ in range(tries):
+            self.assertEqual(self.sign_in(address, WRONG, source, app).status, 401)
+
+    def other_app(self, **settings):
+        app = App(binary("prong"), self.services, **{"RATE_LIMITS": "on", "TRUSTED_PROXIES": "loopback",
+                                                     "WEB_CONCURRENCY": 1} | settings)
+        self.addCleanup(app.stop)
+        return app.start()
+
+
+class Lockout(Abuse):
+    def test_a_source_that_guesses_waits_and_the_owner_elsewhere_does_not(self):
+        address, attacker, owner = self.account(), self.source(), self.source()
+        self.use_up(address, attacker)
+        self.assert_limited(self.sign_in(address, WRONG, attacker), 15)
+        self.assert_limited(self.sign_in(address, PASSWORD, attacker), 15)  # nor does it learn that it guessed right
+        self.assertEqual(self.sign_in(address, PASSWORD, owner).status, 201)
+        self.assert_limited(self.sign_in(address, PASSWORD, attacker), 15)  # the owner's success is not the attacker's
+        self.assertEqual(self.sign_in(self.account(), PASSWORD, attacker).status, 201)
+
+    def test_the_right_password_begins_anew(self):
+        address, source = self.account(), self.source()
+        for _ in range(3):
+            self.use_up(address, source, LADDER - 1)
+            self.assertEqual(self.sign_in(address, PASSWORD, source).status, 201)
+        self.use_up(address, source)
+        self.assert_limited(self.sign_in(address, PASSWORD, source), 15)
+
+    def test_an_unknown_account_is_answered_alike(self):
+        known, unknown = self.account(), "nobody@example.com"
+        for address in (known, unknown):
+            source = self.source()
+            answers = [self.sign_in(address, WRONG, source) for _ in range(LADDER + 2)]
+            self.assertEqual([answer.status for answer in answers], [401] * LADDER + [429] * 2)
+            self.assertEqual({answer.json()["code"] for answer in answers[LADDER:]}, {"rate_limited"})
+            self.assert_limited(answers[-1], 15)
+
+    def test_many_at_once_are_no_more_guesses_than_one_after_the_other(self):
+        address, source = self.account(), self.source()
+        with concurrent.futures.ThreadPoolExecutor(64) as pool:
+            answers = list(pool.map(lambda _: self.sign_in(address, WRONG, source).status, range(64)))
+        self.assertEqual(sorted(set(answers) - {503}), [401, 429], answers)
+        self.assertLessEqual(answers.count(401), LADDER)
+
+    def test_it_waits_longer_and_longer(self):
+        address, source = self.account(), self.source()
+        looked_at, shorter = 0, 0
+        for step, (tries, wait) in enumerate(((5, 15), (10, 60), (20, 300), (40, 1800))):
+            while True:
+                answer = self.sign_in(address, WRONG, source)
+                if answer.status == 401:
+                    looked_at += 1
+                elif self.assert_limited(answer, wait) > shorter:
+                    break
+                else:
+                    self.forget(range(1, step + 1))
+            self.assertEqual(looked_at, tries)
+            shorter = wait
+
+    def forget(self, steps):
+        """As if the waits of these steps of the ladder were over."""
+        for step in steps:
+            keys = self.services.redis_command("KEYS", f"prong:{{limits}}:sign_in_pair_{step}:*")
+            self.services.redis_command("DEL", "none", *keys)
+
+
+class Account(Abuse):
+    def wrong_from_everywhere(self, address, tries):
+        statuses = [self.sign_in(address, WRONG, self.source()).status for _ in range(tries)]
+        self.assertEqual(set(statuses), {401})
+
+    def test_over_all_sources_known_ones_go_on(self):
+        address, home = self.account(), self.source()
+        laptop = "2001:db8:aaaa:1::7"
+        self.assertEqual(self.sign_in(address, PASSWORD, home).status, 201)
+        self.assertEqual(self.sign_in(address, PASSWORD, laptop).status, 201)
+        self.wrong_from_everywhere(address, ACCOUNT)
+        self.assert_limited(self.sign_in(address, WRONG, self.source()), 72)
+        self.assert_limited(self.sign_in(address, PASSWORD, self.source()), 72)
+        self.assertEqual(self.sign_in(address, PASSWORD, home).status, 201)
+        self.assertEqual(self.sign_in(address, PASSWORD, "2001:db8:aaaa:1:ffff::1").status, 201)  # of the same /64
+        self.assert_limited(self.sign_in(address, PASSWORD, "2001:db8:aaaa:2::7"), 72)
+        # A known source has its ladder all the same.
+        self.use_up(address, home)
+        self.assert_limited(self.sign_in(address, PASSWORD, home), 72)
+
+    def test_an_address_that_was_thrown_out_is_not_known(self):
+        address, thief = self.account(), self.source()
+        self.assertEqual(self.sign_in(address, PASSWORD, thief).status, 201)
+        self.services.sql("UPDATE prong_sessions SET revoked_at = now(), revoked_for = 'revoked'"
+                          f" WHERE address = '{thief}'")
+        self.wrong_from_everywhere(address, ACCOUNT)
+        self.assert_limited(self.sign_in(address, PASSWORD, thief), 72)
+
+    def test_an_address_of_long_ago_is_not_known(self):
+        address, old = self.account(), self.source()
+        self.assertEqual(self.sign_in(address, PASSWORD, old).status, 201)
+        self.services.sql(f"UPDATE prong_sessions SET used_at = now() - interval '31 days' WHERE address = '{old}'")
+        self.wrong_from_everywhere(address, ACCOUNT)
+        self.assert_limited(self.sign_in(address, PASSWORD, old), 72)
+
+
+class WaysRound(Abuse):
+    """None of these is another bucket than the first."""
+
+    def assert_one_bucket(self, tries, app=None):
+        """Of many tries (functions that return a response) no more than the ladder's are looked at."""
+        answers = [attempt() for attempt in tries]
+        looked_at = [answer for answer in answers if answer.status == 401]
+        self.assertLessEqual(len(looked_at), LADDER, answers)
+        self.assertIn(429, [answer.status for answer in answers])
+
+    def test_addresses_of_one_ipv6_prefix(self):
+        address = self.account()
+        sources = ["2001:db8:bbbb:1::1", "2001:db8:bbbb:1:ffff:ffff:ffff:ffff", "2001:DB8:BBBB:1:0:0:0:2",
+                   "[2001:db8:bbbb:1::3]", "[2001:db8:bbbb:1::4]:1234", "2001:0db8:bbbb:0001:1:2:3:4",
+                   "2001:db8:bbbb:1:2::", "2001:db8:bbbb:1::ffff:1.2.3.4"]
+        self.assert_one_bucket([lambda source=source: self.sign_in(address, WRONG, source) for source in sources])
+        self.assertEqual(self.sign_in(address, PASSWORD, "2001:db8:bbbb:2::1").status, 201)
+
+    def test_forms_of_one_ipv4_address(self):
+        address, source = self.account(), self.source()
+        one, two, three, four = source.split(".")
+        sources = [source, f"::ffff:{source}", f"{source}:80", f"[::ffff:{source}]:80",
+                   f"::ffff:{int(one):02x}{int(two):02x}:{int(three):02x}{int(four):02x}",
+                   f"64:ff9b::{source}", f"  {source}  ", f"1.2.3.4, {source}"]
+        self.assert_one_bucket([lambda source=source: self.sign_in(address, WRONG, source) for source in sources])
+
+    def test_what_stands_before_the_trusted_part_of_x_forwarded_for(self):
+        address, source = self.account(), self.source()
+        fields = [f"{self.source()}, {source}" for _ in range(4)]
+        fields += [f"{self.source()}, {source}, 127.0.0.1", f"{self.source()},,{source}", f"nonsense, {source}",
+                   f"{self.source()}, {source}, ::1"]
+        self.assert_one_bucket([lambda field=field: self.sign_in(address, WRONG, field) for field in fields])
+
+    def test_x_forwarded_for_of_anybody_else(self):
+        address = self.account()
+        app = self.other_app(TRUSTED_PROXIES="10.0.0.0/8")
+        self.assert_one_bucket([lambda: self.sign_in(address, WRONG, self.source(), app) for _ in range(8)])
+
+    def test_forms_of_the_address_and_the_path(self):
+        address, source = self.account(), self.source()
+        variations = [("/v1/sessions", form) for form in
+                      (address, address.upper(), address.title(), f" {address}", f"{address} ", f"{address}.",
+                       address.replace("@", "@\u200b"), address.replace("example", "ex\u0430mple"), address.capitalize())]
+        variations += [(path, address) for path in
+                       ("//v1/sessions", "/v1//sessions", "/v1/sessions/", "/V1/Sessions", "/v1/%73essions",
+                        "/v1/./sessions", "/v1/sessions?x=1", "/v1/sessions;x=1", "/v1/sessions%2f")]
+        self.use_up(address, source)
+        for path, form in variations:
+            response = self.send(path, {"email": form, "password": PASSWORD}, source)
+            # Refused, or nothing that would ever be looked at: no address of an account, no route.
+            self.assertIn(response.status, (429, 401, 404, 400, 422), (path, form, response))
+            if response.status == 401:
+                self.assertNotEqual(form.lower().strip(), address)
+        self.assertEqual(self.send("/v1/%73essions", {"email": address, "password": PASSWORD}, source).status, 429)
+        self.assertEqual(self.sign_in(address.upper(), PASSWORD, source).status, 429)
+
+    def test_another_process_or_tree(self):
+        """Limits are in Redis: those of all processes and hosts."""
+        address, source = self.account(), self.source()
+        app = self.other_app()
+        self.use_up(address, source, 3)
+        self.use_up(address, source, LADDER - 3, app)
+        self.assert_limited(self.sign_in(address, WRONG, source, app), 15)
+        self.assert_limited(self.sign_in(address, WRONG, source), 15)
+
+
+class Ways(Abuse):
+    def until_limited(self, path, body, tries, at_most, **options):
+        """Sends it from ever new sources; fails unless it is refused after `tries`. Returns the answers before."""
+        answers = [self.send(path, body, self.source(), **options) for _ in range(tries)]
+        self.assertNotIn(429, [answer.status for answer in answers])
+        self.assert_limited(self.send(path, body, self.source(), **options), at_most)
+        return answers
+
+    def test_sign_up_of_one_address(self):
+        body = {"email": "taken@example.com", "password": PASSWORD}
+        answers = self.until_limited("/v1/accounts", body, MAILS, 720)
+        self.assertEqual([answer.status for answer in answers], [201] + [409] * (MAILS - 1))
+        body["email"] = "TAKEN@Example.com"
+        self.assert_limited(self.send("/v1/accounts", body, self.source()), 720)
+
+    def test_sign_up_from_one_source(self):
+        source = self.source()
+        for number in range(MAILS_OF_SOURCE):
+            response = self.send("/v1/accounts", {"email": f"class{number}@example.com", "password": PASSWORD}, source)
+            self.assertEqual(response.status, 201, response)
+        body = {"email": "another@example.com", "password": PASSWORD}
+        self.assert_limited(self.send("/v1/accounts", body, source), 60)
+        self.assertEqual(self.send("/v1/accounts", body, self.source()).status, 201)
+
+    def test_metrics_and_the_log(self):
+        address, source = self.account(), self.source()
+        app = self.other_app()
+        self.use_up(address, source, app=app)
+        self.sign_in(address, WRONG, source, app)
+        self.assertEqual(self.sign_in(address, PASSWORD, self.source(), app).status, 201)
+        for result, expected in (("failed", LADDER), ("limited", 1), ("passed", 1)):
+            self.assertEqual(app.metric("prong_ways_in_total", f'way="sign_in",result="{result}"'), expected)
+        lines = [json.loads(line) for line in app.process.lines if line.startswith("{")]
+        lines = [line for line in lines if line.get("url.path") == "/v1/sessions"]
+        self.assertEqual([line["client.address"] for line in lines[:LADDER + 1]], [source] * (LADDER + 1))
+        self.assertNotEqual(lines[-1]["client.address"], source)
+        self.assertTrue(any("sign_in_pair_1" in line for line in app.process.lines))
+
+    def test_redis_holds_no_address_and_forgets(self):
+        address, source = self.account(), self.source()
+        self.use_up(address, source, 2)
+        keys = self.services.redis_command("KEYS", "prong:{limits}:*")
+        self.assertTrue(keys)
+        for key in keys:
+            self.assertRegex(key, r"^prong:\{limits\}:[a-z0-9_]+:[0-9a-f]{32}$")
+            self.assertNotEqual(self.services.redis_command("PTTL", key), -1, key)
+            self.assertRegex(self.services.redis_command("GET", key) or "0" * 16, "^[0-9]{16}$")  # or it is gone
+
+    def test_off_is_off(self):
+        address, source = self.account(), self.source()
+        app = self.other_app(RATE_LIMITS="off")
+        self.use_up(address, source, LADDER + 3, app)
+        self.assertEqual(self.sign_in(address, PASSWORD, source, app).status, 201)
+
+
+class WithoutServices(unittest.TestCase):
+    """Each breaks a server of its own."""
+
+    def setUp(self):
+        self.services = Services()
+        self.addCleanup(self.services.stop)
+        self.app = App(binary("prong"), self.services, RATE_LIMITS="on", TRUSTED_PROXIES="loopback", WEB_CONCURRENCY=1)
+        self.addCleanup(self.app.stop)
+        self.app.command("migrate", "up")
+        self.app.start()
+        response = self.app.post("/v1/accounts", {"email": "a@example.com", "password": PASSWORD})
+        self.assertEqual(response.status, 201, response)
+
+    def sign_in(self, password, source):
+        return self.app.post("/v1/sessions", {"email": "a@example.com", "password": password},
+                             headers={"X-Forwarded-For": source})
+
+    def test_without_redis_each_process_limits(self):
+        self.services.redis.kill()
+        statuses = [self.sign_in(WRONG, "192.0.2.1").status for _ in range(LADDER + 2)]
+        self.assertEqual(statuses, [401] * LADDER + [429] * 2)
+        self.assertNotEqual(self.sign_in(PASSWORD, "192.0.2.2").status, 429)
+        self.services.start_redis()
+        wait_for(lambda: any("Redis is back" in line for line in self.app.process.lines) or
+                 self.sign_in(WRONG, "192.0.2.3").status == 0, "limits are in Redis again")
+        self.assertTrue(self.services.redis_command("KEYS", "prong:{limits}:*"))
+
+    def test_what_fails_for_want_of_postgresql_is_no_wrong_secret(self):
+        self.services.postgres.stop()
+        statuses = {self.sign_in(PASSWORD, "192.0.2.1").status for _ in range(LADDER + 1)}
+        self.assertEqual(statuses, {503})
+        self.services.start_postgres()
+        wait_for(lambda: self.sign_in(PASSWORD, "192.0.2.1").status == 201, "the account can sign in again")
+
+
+if __name__ == "__main__":
+    unittest.main()
