@@ -85,7 +85,7 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 		runtime->feed = feed_new(runtime);
 		keyring_listen(runtime->keyring, runtime->feed);
 		runtime->revocations = revocations_new(runtime, runtime->feed);
-		runtime->issuers = issuers_new(runtime->loop, runtime->threads, settings->trusted_issuers);
+		runtime->issuers = issuers_new(runtime->loop, runtime->threads, settings->trusted_issuers, &issuers_times);
 	}
 	return runtime;
 }

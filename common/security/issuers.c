@@ -8,11 +8,10 @@
 #include "common/security/issuer_token.h"
 #include "common/thread_pool.h"
 
-#define REFRESH PRONG_MINUTES(10)
-#define PAUSE PRONG_SECONDS(30) /* between two tries at least */
-#define KEEP PRONG_HOURS(24)
 #define MAX_ISSUERS 16
 #define MAX_TEXT 1024 /* of a part of the setting */
+
+const struct issuers_times issuers_times = { PRONG_MINUTES(10), PRONG_SECONDS(30), PRONG_HOURS(24) };
 
 struct waiter {
 	struct coroutine *coroutine;
@@ -35,6 +34,7 @@ struct issuer {
 struct issuers {
 	struct loop *loop;
 	struct thread_pool *threads;
+	struct issuers_times times;
 	struct issuer items[MAX_ISSUERS];
 	size_t count;
 	uint64_t generation;
@@ -159,7 +159,7 @@ static void take_keys(struct issuer *issuer, const struct buffer *text)
 		issuer->fetched_at = monotonic_us();
 		issuer->all->generation++;
 		if (n_keys)
-			log_info("%zu keys of %s", n_keys, issuer->name);
+			log_info("keys of %s: %zu", issuer->name, n_keys);
 		else
 			log_warning("none of the keys of %s at %s serves to verify tokens", issuer->name, issuer->url);
 	}
@@ -196,9 +196,9 @@ static void fetch(struct issuer *issuer)
 
 static void forget_old(struct issuer *issuer)
 {
-	if (!issuer->keys || monotonic_us() - issuer->fetched_at < KEEP)
+	if (!issuer->keys || monotonic_us() - issuer->fetched_at < issuer->all->times.keep)
 		return;
-	log_error("the keys of %s are a day old and serve no more", issuer->name);
+	log_error("the keys of %s could not be fetched for so long that they serve no more", issuer->name);
 	issuer->keys = jwks_free(issuer->keys, issuer->n_keys);
 	issuer->n_keys = 0;
 	issuer->fetched_at = INT64_MIN;
@@ -215,6 +215,7 @@ static void wake_waiters(struct issuer *issuer)
 static void run_fetcher(void *argument)
 {
 	struct issuer *issuer = argument;
+	const struct issuers_times *times = &issuer->all->times;
 	int r = 0;
 
 	while (r == 0 && !coroutine_cancelled(issuer->fetcher)) {
@@ -222,13 +223,14 @@ static void run_fetcher(void *argument)
 		forget_old(issuer);
 		wake_waiters(issuer);
 		issuer->sleeping = true;
-		r = coroutine_sleep_until(issuer->tried_at + (issuer->failed ? PAUSE : REFRESH));
+		r = coroutine_sleep_until(issuer->tried_at + (issuer->failed ? times->pause : times->refresh));
 		issuer->sleeping = false;
 	}
 	issuer->fetcher = NULL;
 }
 
-struct issuers *issuers_new(struct loop *loop, struct thread_pool *threads, const char *text)
+struct issuers *issuers_new(struct loop *loop, struct thread_pool *threads, const char *text,
+			    const struct issuers_times *times)
 {
 	struct issuers *issuers;
 
@@ -238,6 +240,7 @@ struct issuers *issuers_new(struct loop *loop, struct thread_pool *threads, cons
 	issuers = allocate(sizeof(*issuers));
 	issuers->loop = loop;
 	issuers->threads = threads;
+	issuers->times = *times;
 	check(!read_entries(issuers, text));
 	for (size_t i = 0; i < issuers->count; i++) {
 		struct issuer *issuer = &issuers->items[i];
@@ -278,7 +281,8 @@ static bool is_fetching(const struct issuer *issuer)
 /* Whether keys that are not here may be here soon. */
 static bool may_learn(const struct issuer *issuer)
 {
-	return is_fetching(issuer) || (issuer->fetcher && monotonic_us() - issuer->tried_at >= PAUSE);
+	return is_fetching(issuer) ||
+	       (issuer->fetcher && monotonic_us() - issuer->tried_at >= issuer->all->times.pause);
 }
 
 static const struct jwk *find_key(const struct issuer *issuer, const struct issuer_token *token)

@@ -31,9 +31,15 @@ struct thread_pool;
 /* The check of the setting: 0, or -EINVAL with a malloc'ed reason. */
 int issuers_check(const char *text, char **ret_reason);
 
-/* Starts to fetch, by coroutines of its own. `text`, the setting, has passed the check; NULL: none, and the result is
- * NULL. */
-struct issuers *issuers_new(struct loop *loop, struct thread_pool *threads, const char *text);
+/* How often keys are fetched, with what pause at least, and for how long those that were fetched serve. */
+struct issuers_times {
+	prong_duration refresh, pause, keep;
+};
+extern const struct issuers_times issuers_times; /* as said above */
+
+/* Starts to fetch. `text`, the setting, has passed the check; NULL: none, and the result is NULL. */
+struct issuers *issuers_new(struct loop *loop, struct thread_pool *threads, const char *text,
+			    const struct issuers_times *times);
 
 /* Ends a fetch that is under way, which takes up to a second; while loop_run() does not run. Returns NULL. */
 struct issuers *issuers_free(struct issuers *issuers);
