@@ -3,8 +3,9 @@
  *
  * Before a handler runs, the request has been parsed (RFC 9112), matched, its token verified where the route asks for
  * one, and its body and query string parsed, validated and bound to their records. Whatever was wrong has been answered
- * as application/problem+json (RFC 9457): 400 malformed, 401 no or bad token, 403 no admin, 404, 405 with Allow, 413,
- * 415, 422 with every wrong field and its JSON pointer (RFC 6901).
+ * as application/problem+json (RFC 9457): 400 malformed, 401 no or bad token, 403 without what the route asks for (scope,
+ * recent sign-in) or sent by another site with a browser's cookie, 404, 405 with Allow, 413, 415, 422 with every wrong
+ * field and its JSON pointer (RFC 6901).
  */
 #ifndef PRONG_HTTP_H
 #define PRONG_HTTP_H

@@ -266,28 +266,52 @@ class Authentication(unittest.TestCase):
                          {ACCESS: "", REFRESH: ""})
         self.assert_out(headers={"Cookie": cookies})
 
-    def test_signing_in_a_browser_is_nothing_for_other_sites(self):
-        """Else a page of somebody else signs the visitor into an account of its own."""
-        self.sign_in()
-        credentials = {"email": f"user{Authentication.count}@example.com", "password": PASSWORD, "cookie": True}
-        for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
-            response = self.app.post("/v1/sessions", credentials, headers=headers)
-            self.assert_problem(response, 403, "csrf")
-            self.assertEqual(response.cookies, {})
-
     def assert_out(self, **options):
         """In every process: each connection goes to either."""
         wait_for(lambda: all(self.app.get("/v1/private", **options).status == 401 for _ in range(8)), "it is out")
         self.assertEqual({self.app.get("/v1/private", **options).status for _ in range(8)}, {401})
 
-    # ---- what ends a token before its time ----
+    # ---- one secret in the place of another ----
 
-    def test_a_token_that_is_known_ends_with_its_session(self):
+    def test_each_secret_has_one_use(self):
+        session = self.sign_in().json()
+        key = self.api_key(session["access_token"])
+        cookies, csrf = self.browser()
+        refresh = cookies.rpartition("=")[2]
+        for wrong in (session["refresh_token"], refresh, csrf, session["session_id"]):
+            self.assert_nobody(wrong)
+            response = self.app.get("/v1/private", headers={"Cookie": f"{ACCESS}={wrong}"})
+            self.assertEqual(response.status, 401, response)
+        for wrong in (session["access_token"], key, csrf):
+            response = self.app.post("/v1/sessions/refresh", {"refresh_token": wrong})
+            self.assertIn(response.status, (401, 422), response)
+            response = self.app.post("/v1/accounts/verify", {"token": wrong})
+            self.assertIn(response.status, (401, 404, 422), response)
+        self.assertEqual(self.app.get("/v1/private", token=session["access_token"]).status, 200)
+
+    def test_signing_in_takes_over_no_session_that_was_there(self):
+        """A session that somebody planted in the browser is none that its owner signs in to."""
+        cookies, _ = self.browser()
+        planted = self.app.get("/v1/sessions", headers={"Cookie": cookies}).json()["items"][0]["id"]
+        self.sign_in()
+        credentials = {"email": f"user{Authentication.count}@example.com", "password": PASSWORD, "cookie": True}
+        response = self.app.post("/v1/sessions", credentials, headers={"Cookie": cookies})
+        self.assertEqual(response.status, 201, response)
+        self.assertNotEqual(response.json()["session_id"], planted)
+        access = response.cookies[ACCESS].partition(";")[0]
+        self.assertNotIn(access, cookies)
+        items = self.app.get("/v1/sessions", headers={"Cookie": f"{ACCESS}={access}"}).json()["items"]
+        self.assertNotIn(planted, [item["id"] for item in items])
+
+    def test_whom_a_request_is_from_is_not_in_its_body(self):
+        victim = self.sign_in().json()["account"]["id"]
         token = self.token()
-        for _ in range(8):
-            self.assertEqual(self.app.get("/v1/private", token=token).status, 200)
-        self.assertEqual(self.app.request("DELETE", "/v1/sessions/current", token=token).status, 204)
-        self.assert_out(token=token)
+        for name in ("account_id", "id", "sub", "session_id"):
+            response = self.app.post("/v1/account/api-keys", {"name": "x", name: victim}, token=token)
+            self.assert_problem(response, 422, "invalid_body")
+        for path in (f"/v1/account?account_id={victim}", f"/v1/account?id={victim}"):
+            response = self.app.get(path, token=token, headers={"X-Account-Id": victim})
+            self.assertTrue(response.status == 400 or response.json()["id"] != victim, response)
 
 
 if __name__ == "__main__":
