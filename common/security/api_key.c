@@ -14,7 +14,7 @@ _Static_assert(PREFIX_SIZE + RANDOM_DIGITS + CHECKSUM_DIGITS + 1 == API_KEY_SIZE
 
 static const char base62[] = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/* Writes a big-endian number with leading zeros, of which zeros are left. */
+/* Writes a number of big-endian limbs with leading zeros; the limbs end as zeros. */
 static void write_base62(uint32_t *limbs, size_t n_limbs, char *out, size_t n_digits)
 {
 	for (size_t digit = n_digits; digit-- > 0;) {
@@ -29,15 +29,19 @@ static void write_base62(uint32_t *limbs, size_t n_limbs, char *out, size_t n_di
 	}
 }
 
-/* CRC-32 as in zlib, PNG and Ethernet: reflected, polynomial 0x04C11DB7. */
+/* CRC-32 as in zlib, PNG and Ethernet: reflected, polynomial 0x04C11DB7; half a byte at a time. */
 static uint32_t crc32(const char *text, size_t size)
 {
+	static const uint32_t steps[16] = {
+		0x00000000, 0x1DB71064, 0x3B6E20C8, 0x26D930AC, 0x76DC4190, 0x6B6B51F4, 0x4DB26158, 0x5005713C,
+		0xEDB88320, 0xF00F9344, 0xD6D6A3E8, 0xCB61B38C, 0x9B64C2B0, 0x86D3D2D4, 0xA00AE278, 0xBDBDF21C,
+	};
 	uint32_t crc = UINT32_MAX;
 
 	for (size_t i = 0; i < size; i++) {
 		crc ^= (unsigned char)text[i];
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (0xEDB88320 & -(crc & 1));
+		crc = crc >> 4 ^ steps[crc & 15];
+		crc = crc >> 4 ^ steps[crc & 15];
 	}
 	return ~crc;
 }
