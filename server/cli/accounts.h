@@ -98,7 +98,7 @@ struct account_change {
 	struct account_name name;
 	const char *scope, *reason;
 	prong_opt_uuid session;
-	bool sessions, sure, json;
+	bool sessions, json;
 
 	/* STATUS_OK; another status, having said why: then nothing is changed; or a negative errno. */
 	int (*apply)(struct prong_ctx *ctx, struct account_change *change);
@@ -106,7 +106,6 @@ struct account_change {
 	struct shown_account *account; /* as it was, for apply() */
 	const char *done;	       /* a sentence of what apply() did */
 	bool revokes;		       /* apply() has revoked something: servers must hear of it */
-	bool gone;		       /* apply() has deleted the account */
 };
 
 int accounts_change(struct account_change *change);

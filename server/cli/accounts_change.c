@@ -26,8 +26,7 @@ static int apply(struct prong_ctx *ctx, struct account_change *change)
 	r = change->apply(ctx, change);
 	if (r)
 		return r;
-	if (!change->gone)
-		r = accounts_find(ctx, &change->name, false, &change->account);
+	r = accounts_find(ctx, &change->name, false, &change->account);
 	return r < 0 ? r : prong_commit(ctx);
 }
 

@@ -176,6 +176,8 @@ int account_mail(struct prong_ctx *ctx, enum account_mail mail, prong_uuid accou
 	};
 
 	check(order.account_id.set || address);
+	if (!ctx->runtime->jobs)
+		return 0;
 	return prong_enqueue(ctx, account_mail, &order);
 }
 

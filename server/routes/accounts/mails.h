@@ -27,8 +27,8 @@ enum account_mail {
 
 /*
  * Enqueues it. `account_id` all zero: look the account up by `address`. `address`: the mail's recipient where it is not
- * the account's stored address; NULL: that. `about`: what the text shows, such as the device; NULL: nothing. Suspends;
- * errors as prong_enqueue() of a durable job.
+ * the account's stored address; NULL: that. `about`: what the text shows, such as the device; NULL: nothing. A command
+ * without REDIS_URL has no queues, and enqueues nothing. Suspends; errors as prong_enqueue() of a durable job.
  */
 int account_mail(struct prong_ctx *ctx, enum account_mail mail, prong_uuid account_id, const char *address,
 		 const char *about);
