@@ -123,6 +123,24 @@ const char *client_source(const struct prong_ctx *ctx, char text[ADDRESS_SOURCE_
 	return text;
 }
 
+bool client_is_from(const struct prong_ctx *ctx, const char *address)
+{
+	char own[ADDRESS_SOURCE_SIZE], other[ADDRESS_SOURCE_SIZE];
+	struct address parsed;
+
+	if (!address || address_parse(address, strlen(address), &parsed) < 0)
+		return false;
+	return string_equal(address_source(&parsed, other), client_source(ctx, own));
+}
+
+bool client_is_forwarded_in_vain(const struct prong_ctx *ctx)
+{
+	const struct exchange *exchange = ctx->exchange;
+
+	return exchange && exchange->connection && !exchange->connection->peer_is_proxy &&
+	       http_field(&exchange->head, "x-forwarded-for", NULL).data;
+}
+
 const char *client_device(const struct prong_ctx *ctx)
 {
 	struct http_text agent;

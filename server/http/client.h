@@ -32,6 +32,12 @@ const struct client *client_of(struct exchange *exchange);
 /* address_source() of the request's client; "" in a job or command. Returns `text`. */
 const char *client_source(const struct prong_ctx *ctx, char text[ADDRESS_SOURCE_SIZE]);
 
+/* Whether an address in text form is of the same source as the request's client. False where either is none. */
+bool client_is_from(const struct prong_ctx *ctx, const char *address);
+
+/* Whether X-Forwarded-For came from a peer that is not among TRUSTED_PROXIES. */
+bool client_is_forwarded_in_vain(const struct prong_ctx *ctx);
+
 /*
  * What the client calls itself, of User-Agent: at most 200 characters, '?' for what is not printable ASCII. NULL where
  * it says nothing, and in a job or command. In the context's memory.

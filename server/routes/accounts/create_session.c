@@ -113,8 +113,6 @@ PRONG_SCHEMA(seen, PRONG_FIELD(seen, address), PRONG_FIELD(seen, same_device));
 /* Whether no session of the account so far came from both this device and this source. */
 static int is_new_device(struct prong_ctx *ctx, const struct known_account *known)
 {
-	char source[ADDRESS_SOURCE_SIZE], other[ADDRESS_SOURCE_SIZE];
-	struct address address;
 	struct seen *seen;
 	size_t count;
 	int r;
@@ -125,11 +123,8 @@ static int is_new_device(struct prong_ctx *ctx, const struct known_account *know
 			known->id, client_device(ctx));
 	if (r < 0)
 		return r;
-	client_source(ctx, source);
 	for (size_t i = 0; i < count; i++)
-		if (seen[i].same_device && seen[i].address &&
-		    address_parse(seen[i].address, strlen(seen[i].address), &address) == 0 &&
-		    string_equal(address_source(&address, other), source))
+		if (seen[i].same_device && client_is_from(ctx, seen[i].address))
 			return 0;
 	return count > 0 || !known->young;
 }
