@@ -10,6 +10,7 @@
 #include "server/http/cookies.h"
 #include "server/http/http_server.h"
 #include "server/http/reply.h"
+#include "server/routes/accounts/abuse.h"
 
 #define FOREIGN_DETAIL "Send this from a page of the application itself."
 
@@ -86,10 +87,20 @@ static int verify_api_key(const struct question *question, struct principal *ret
 		return 0;
 	if (!question->can_wait)
 		return -EAGAIN;
+	r = abuse_check(ctx, WAY_KEY, NULL);
+	if (r < 0)
+		return refuse_unknown(question, r);
 	r = api_keys_verify(keys, ctx, text, size, ret_principal);
-	if (r == -EACCES)
+	if (r == 0) {
+		abuse_passed(ctx, WAY_KEY, NULL);
+		return 0;
+	}
+	if (r == -EACCES) {
+		abuse_failed(ctx, WAY_KEY, NULL);
 		return refuse_invalid(question, "unknown API key");
-	return r < 0 ? refuse_unknown(question, r) : 0;
+	}
+	abuse_undecided(ctx, WAY_KEY, NULL);
+	return refuse_unknown(question, r);
 }
 
 /* A token that we may have made. -ENOKEY: it names none of the keys that this process has; -EHOSTDOWN: it has none. */

@@ -1,16 +1,23 @@
 """Limits on the ways in: by account and by source, what does not walk round them, and whom they leave alone."""
 import concurrent.futures
+import email
+import hashlib
 import itertools
 import json
+import re
+import time
 import unittest
+import zlib
 
 from harness import App, Services, binary, wait_for
 
 PASSWORD = "correct horse battery"
+NEW_PASSWORD = "another staple of horses"
 WRONG = "wrong horse battery"
 LADDER = 5  # wrong secrets of one source for one account, before it waits
 ACCOUNT = 50  # wrong secrets for one account, before unknown sources wait
 MAILS = 5  # to one address
+WRONG_OF_SOURCE = 100  # one-time secrets, or API keys
 MAILS_OF_SOURCE = 100
 
 
@@ -250,6 +257,108 @@ class Ways(Abuse):
         self.assert_limited(self.send("/v1/accounts", body, source), 60)
         self.assertEqual(self.send("/v1/accounts", body, self.source()).status, 201)
 
+    def test_mails_to_one_address(self):
+        """However they are asked for, and whether there is such an account."""
+        known, unknown = self.account(), "nobody-there@example.com"  # signing up was one mail
+        answers = []
+        for address, left in ((known, MAILS - 1), (unknown, MAILS)):
+            for path in ["/v1/password-resets", "/v1/accounts/verification"] * 3:
+                response = self.send(path, {"email": address if left % 2 else address.upper()}, self.source())
+                self.assertEqual(response.status, 202 if left > 0 else 429, (path, address, left))
+                left -= 1
+            answers.append(response)
+        for answer in answers:
+            self.assert_limited(answer, 720)
+        response = self.send("/v1/accounts", {"email": unknown, "password": PASSWORD}, self.source())
+        self.assert_limited(response, 720)
+
+    def test_a_new_address_for_an_account(self):
+        token = self.sign_in(self.account(), PASSWORD, self.source()).json()["access_token"]
+        answers = self.until_limited("/v1/account/email", {"email": "flooded@example.com"}, MAILS, 720, token=token)
+        self.assertEqual({answer.status for answer in answers}, {202})
+
+    def test_the_password_of_a_signed_in_account(self):
+        token, source = self.sign_in(self.account(), PASSWORD, self.source()).json()["access_token"], self.source()
+        body = {"current_password": WRONG, "password": NEW_PASSWORD}
+
+        def change(source):
+            return self.app.request("PUT", "/v1/account/password", body, token=token,
+                                    headers={"X-Forwarded-For": source})
+        for _ in range(LADDER):
+            self.assertEqual(change(source).json()["code"], "wrong_password")
+        self.assert_limited(change(source), 15)
+        body["current_password"] = PASSWORD
+        self.assert_limited(change(source), 15)
+        self.assertEqual(change(self.source()).status, 204)
+
+    def test_one_time_secrets(self):
+        """Of all purposes together, by source."""
+        source = self.source()
+        paths = [("/v1/accounts/verify", {}), ("/v1/password-resets/confirm", {"password": NEW_PASSWORD}),
+                 ("/v1/account/email/confirm", {})]
+        for number, (path, more) in zip(range(WRONG_OF_SOURCE), itertools.cycle(paths)):
+            response = self.send(path, {"token": f"{number:043}"} | more, source)
+            self.assertEqual(response.json()["code"], "token_refused", response)
+        for path, more in paths:
+            self.assert_limited(self.send(path, {"token": "0" * 43} | more, source), 36)
+            self.assertEqual(self.send(path, {"token": "0" * 43} | more, self.source()).status, 422)
+
+    def test_api_keys(self):
+        source = self.source()
+
+        def ask(number, source):
+            secret = f"{number:043}"
+            checksum, digits = zlib.crc32(secret.encode()), ""
+            for _ in range(6):
+                checksum, digit = divmod(checksum, 62)
+                digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[digit] + digits
+            return self.app.get("/v1/account", token=f"prong_{secret}{digits}", headers={"X-Forwarded-For": source})
+        self.assertEqual({ask(number, source).status for number in range(WRONG_OF_SOURCE)}, {401})
+        self.assert_limited(ask(1000, source), 36)
+        self.assertEqual(ask(1000, self.source()).status, 401)
+
+    def fill(self, name, key, ahead):
+        """As if a bucket were full: it is empty again so many seconds from now."""
+        secret = self.app.environment["PRONG_SECRET"].encode()
+        hash_key = hashlib.blake2b(secret, key=b"prong rate limits".ljust(32, b"\0"), digest_size=32).digest()
+        bucket = hashlib.blake2b(f"{name}\0{key}".encode(), key=hash_key, digest_size=16).hexdigest()
+        self.services.redis_command("SET", f"prong:{{limits}}:{name}:{bucket}", int((time.time() + ahead) * 1e6), "EX",
+                                    ahead)
+
+    def test_floods_of_one_source(self):
+        """Limits too wide to be reached by a test."""
+        for name, path, body, ahead in (
+                ("refresh_source", "/v1/sessions/refresh", {"refresh_token": "x"}, 310),
+                ("proof_source", "/v1/accounts/verify", {"token": "x" * 43}, 310),
+                ("sign_in_source", "/v1/sessions", {"email": "x@example.com", "password": WRONG}, 310),
+                ("sign_in_source_wrong", "/v1/sessions", {"email": "x@example.com", "password": WRONG}, 3610),
+                ("sign_up_source", "/v1/accounts", {"email": "x@example.com", "password": PASSWORD}, 3610),
+                ("mail_source", "/v1/password-resets", {"email": "x@example.com"}, 3610)):
+            source, other = self.source(), self.source()
+            self.fill(name, source, ahead)
+            self.assert_limited(self.send(path, body, source), 60)
+            self.assertNotEqual(self.send(path, body, other).status, 429, name)
+            prefix = f"2001:db8:f100:{next(self.numbers):x}:"
+            self.fill(name, prefix + ":/64", ahead)
+            self.assert_limited(self.send(path, body, prefix + "1:2:3:4"), 60)
+
+    def test_who_resets_the_password_begins_anew(self):
+        address, source = self.account(), self.source()
+        self.use_up(address, source)
+        self.assert_limited(self.sign_in(address, WRONG, source), 15)
+        self.assertEqual(self.send("/v1/password-resets", {"email": address}, source).status, 202)
+        token = wait_for(lambda: self.reset_token(address), "the mail is there")
+        response = self.send("/v1/password-resets/confirm", {"token": token, "password": NEW_PASSWORD}, source)
+        self.assertEqual(response.status, 204, response)
+        self.assertEqual(self.sign_in(address, NEW_PASSWORD, source).status, 201)
+
+    def reset_token(self, address):
+        for path in (self.app.folder / "mail").glob("*.eml"):
+            mail = email.message_from_bytes(path.read_bytes())
+            if mail["To"] == f"<{address}>" and "new password" in mail["Subject"]:
+                return re.search(r"^ {4}([\w-]{43,})\s*$", mail.get_payload(decode=True).decode(), re.MULTILINE)[1]
+        return None
+
     def test_metrics_and_the_log(self):
         address, source = self.account(), self.source()
         app = self.other_app()
@@ -263,6 +372,14 @@ class Ways(Abuse):
         self.assertEqual([line["client.address"] for line in lines[:LADDER + 1]], [source] * (LADDER + 1))
         self.assertNotEqual(lines[-1]["client.address"], source)
         self.assertTrue(any("sign_in_pair_1" in line for line in app.process.lines))
+
+    def test_the_log_says_that_a_proxy_is_not_trusted(self):
+        app = self.other_app(TRUSTED_PROXIES="")
+        address = self.account()
+        for _ in range(LADDER + 1):
+            response = self.sign_in(address, WRONG, self.source(), app)
+        self.assert_limited(response, 15)
+        self.assertTrue(any("TRUSTED_PROXIES" in line for line in app.process.lines), app.process.output())
 
     def test_redis_holds_no_address_and_forgets(self):
         address, source = self.account(), self.source()

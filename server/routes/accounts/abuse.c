@@ -71,6 +71,9 @@ static const struct rule rules[] = {
 	{ WAY_MAIL, "mail_account", OF_ACCOUNT, { 5, PRONG_HOURS(1) }, KEEP },
 	{ WAY_MAIL, "mail_account_day", OF_ACCOUNT, { 10, PRONG_DAYS(1) }, KEEP },
 
+	/* API keys that are not in a process's cache: a query each. */
+	{ WAY_KEY, "key_source_wrong", OF_SOURCE, { 100, PRONG_HOURS(1) }, GIVE_BACK },
+
 	/* Whoever has stolen a session guesses the password to keep it. */
 	{ WAY_PASSWORD, "password_source", OF_SOURCE, { 300, PRONG_MINUTES(5) }, KEEP },
 	LADDER(WAY_PASSWORD, "password"),
@@ -86,7 +89,9 @@ static metric_id results[WAYS_IN][RESULTS];
 
 void abuse_metrics_define(void)
 {
-	static const char *const ways[WAYS_IN] = { "sign_up", "sign_in", "refresh", "proof", "mail", "password" };
+	static const char *const ways[WAYS_IN] = {
+		"sign_up", "sign_in", "refresh", "proof", "mail", "key", "password"
+	};
 	static const char *const names[RESULTS] = { "passed", "failed", "limited" };
 
 	for (size_t way = 0; way < WAYS_IN; way++)
@@ -163,11 +168,9 @@ PRONG_SCHEMA(known_address,
 /* clang-format on */
 
 /* Whether the account has lately signed in from there. 1, 0, or as prong_query(). */
-static int is_known_source(struct prong_ctx *ctx, const char *account, const char *source)
+static int is_known_source(struct prong_ctx *ctx, const char *account)
 {
 	struct known_address *known;
-	char own[ADDRESS_SOURCE_SIZE];
-	struct address address;
 	size_t n_known;
 	int r;
 
@@ -180,8 +183,7 @@ static int is_known_source(struct prong_ctx *ctx, const char *account, const cha
 			" GROUP BY s.address ORDER BY max(s.used_at) DESC LIMIT $2",
 			account, MAX_KNOWN_ADDRESSES);
 	for (size_t i = 0; r == 0 && i < n_known; i++)
-		if (address_parse(known[i].address, strlen(known[i].address), &address) == 0 &&
-		    string_equal(address_source(&address, own), source))
+		if (client_is_from(ctx, known[i].address))
 			return 1;
 	return r;
 }
@@ -200,7 +202,10 @@ static int refuse(struct prong_ctx *ctx, enum way_in way, const struct rate_limi
 	int r;
 
 	count(way, LIMITED);
-	prong_log(ctx, PRONG_LOG_INFO, "refused by the limit %s", limit->name);
+	prong_log(ctx, PRONG_LOG_INFO, "refused by the limit %s%s", limit->name,
+		  client_is_forwarded_in_vain(ctx)
+			  ? "; X-Forwarded-For is not believed of this peer: is it a proxy, name it in TRUSTED_PROXIES"
+			  : "");
 	r = prong_fail(ctx, 429, "rate_limited", "There were too many tries. Try again in %s.", text);
 	ctx->problem.retry_after = (int)seconds;
 	return r;
@@ -232,7 +237,7 @@ int abuse_check(struct prong_ctx *ctx, enum way_in way, const char *account)
 	try_init(&try, ctx, way, account);
 	r = rate_limit_take(ctx, try.limits, try.count, &wait, &which);
 	if (r == -EDQUOT && which == try.account && way == WAY_SIGN_IN) {
-		r = is_known_source(ctx, account, try.source);
+		r = is_known_source(ctx, account);
 		if (r < 0)
 			return r;
 		if (r == 0)
@@ -272,4 +277,19 @@ void abuse_undecided(struct prong_ctx *ctx, enum way_in way, const char *account
 	try_init(&try, ctx, way, account);
 	rate_limit_give(ctx, limits, select_limits(&try, EMPTY, limits));
 	rate_limit_give(ctx, limits, select_limits(&try, GIVE_BACK, limits));
+}
+
+void abuse_forgive(struct prong_ctx *ctx, enum way_in way, const char *account)
+{
+	struct rate_limit limits[RATE_LIMITS_MAX];
+	size_t n_limits;
+	struct try try;
+
+	if (!is_on(ctx))
+		return;
+	try_init(&try, ctx, way, account);
+	n_limits = select_limits(&try, EMPTY, limits);
+	if (try.account < try.count)
+		limits[n_limits++] = try.limits[try.account];
+	rate_limit_reset(ctx, limits, n_limits);
 }

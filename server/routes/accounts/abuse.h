@@ -16,6 +16,7 @@ enum way_in {
 	WAY_REFRESH,
 	WAY_PROOF,    /* a one-time secret is presented */
 	WAY_MAIL,     /* a mail is asked for */
+	WAY_KEY,      /* an API key that has to be looked up */
 	WAY_PASSWORD, /* of a signed-in account, to change something */
 	WAYS_IN,
 };
@@ -34,6 +35,12 @@ int abuse_check(struct prong_ctx *ctx, enum way_in way, const char *account);
 void abuse_failed(struct prong_ctx *ctx, enum way_in way, const char *account);
 void abuse_passed(struct prong_ctx *ctx, enum way_in way, const char *account);
 void abuse_undecided(struct prong_ctx *ctx, enum way_in way, const char *account);
+
+/*
+ * Whoever has the account has proven it in another way: what was wrong before counts no more, for this source and for
+ * the account as a whole. Suspends; errors are logged only.
+ */
+void abuse_forgive(struct prong_ctx *ctx, enum way_in way, const char *account);
 
 /* Defines the metrics of ways in, before the master forks. */
 void abuse_metrics_define(void);

@@ -88,6 +88,8 @@ int change_password(struct prong_ctx *ctx)
 		return r;
 	r = prong_query_one(ctx, own_password, &own,
 			    "SELECT email, name, password_hash FROM prong_accounts WHERE id = $1", id);
+	if (r < 0)
+		abuse_undecided(ctx, WAY_PASSWORD, account);
 	if (r == -ENOENT)
 		return account_gone(ctx);
 	if (r >= 0)
