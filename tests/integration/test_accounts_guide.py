@@ -74,9 +74,8 @@ class Guide(unittest.TestCase):
             for command, expected in commands:
                 printed = shell.run(command.replace("localhost:8080", f"localhost:{app.port}"))
                 printed = printed.replace(f"localhost:{app.port}", "localhost:8080")
-                with self.subTest(line=number, command=command):
-                    if not pattern(expected).fullmatch(printed.lstrip("\n")):
-                        self.fail(f"expected:\n{expected}\nprinted:\n{printed}")
+                if not pattern(expected).fullmatch(printed.lstrip("\n")):
+                    self.fail(f"block at line {number}: {command}\nexpected:\n{expected}\nprinted:\n{printed}")
 
 
 if __name__ == "__main__":
