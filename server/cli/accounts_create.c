@@ -22,12 +22,6 @@ struct creating {
 
 /* ---- what is stored of the password ---- */
 
-static int refuse(const struct creating *creating, const char *reason)
-{
-	return command_error(creating->invocation, STATUS_FAILURE, "the password%s is not taken: %s",
-			     creating->hashed ? "'s hash" : "", reason);
-}
-
 static int hash(struct prong_ctx *ctx, const struct creating *creating, prong_uuid id,
 		char ret_hash[PASSWORD_HASH_SIZE])
 {
@@ -37,13 +31,13 @@ static int hash(struct prong_ctx *ctx, const struct creating *creating, prong_uu
 
 	if (creating->hashed) {
 		if (password_hash_check(creating->secret, &reason) < 0)
-			return refuse(creating, reason);
+			return command_error(creating->invocation, STATUS_FAILURE, "the hash is not taken: %s", reason);
 		password_seal(ctx->runtime->password_hasher, id, creating->secret, ret_hash);
 		return 0;
 	}
 	r = password_check(ctx, creating->secret, words, &code, &reason);
 	if (r < 0)
-		return r == -EINVAL ? refuse(creating, reason) : r;
+		return r == -EINVAL ? command_error(creating->invocation, STATUS_FAILURE, "%s", reason) : r;
 	return password_hash(ctx->runtime->password_hasher, id, creating->secret, ret_hash);
 }
 

@@ -8,6 +8,7 @@ import select
 import signal
 import subprocess
 import termios
+import threading
 import time
 import unittest
 
@@ -150,8 +151,8 @@ class Accounts(unittest.TestCase):
         stored = self.services.sql("SELECT password_hash FROM prong_accounts WHERE email = 'origin@example.com'")[0][0]
         self.create("hashed@example.com", "--password-hash", password=stored)
         self.sign_in("hashed@example.com")
-        for given, text in (("$2b$12$abcdefghijklmnopqrstuv", "hash is not taken"), ("secret", "hash is not taken"),
-                            (stored.replace("p=1", "p=4"), "p=1"), (stored.replace("t=2", "t=99"), "hash is not taken"),
+        for given, text in (("$2b$12$abcdefghijklmnopqrstuv", "the hash is not taken"), ("secret", "the hash is not taken"),
+                            (stored.replace("p=1", "p=4"), "p=1"), (stored.replace("t=2", "t=99"), "the hash is not taken"),
                             ("", "no line with the password hash")):
             self.assert_mistake(["create", "other@example.com", "--password-hash"], 1, text, given=given)
 
@@ -287,6 +288,39 @@ class Accounts(unittest.TestCase):
             self.assert_out(key)
             self.accounts("enable", "turns@example.com")
         self.assert_in(key)
+
+    def test_no_session_slips_in_while_it_is_disabled(self):
+        account = self.create("race@example.com")
+        given, over = [], threading.Event()
+
+        def come_in():
+            session = None
+            while not over.is_set():
+                if session:
+                    answer = self.app.post("/v1/sessions/refresh", {"refresh_token": session["refresh_token"]})
+                else:
+                    answer = self.app.post("/v1/sessions", {"email": "race@example.com", "password": PASSWORD})
+                session = answer.json() if answer.status in (200, 201) else None
+                if session:
+                    given.append(session)
+
+        threads = [threading.Thread(target=come_in) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        wait_for(lambda: len(given) > 50, "sessions begin and go on")
+        self.accounts("disable", "race@example.com")
+        before = len(given)
+        over.set()
+        for thread in threads:
+            thread.join()
+        self.assertEqual(self.services.sql("SELECT count(*) FROM prong_sessions WHERE revoked_at IS NULL"
+                                           f" AND account_id = '{account['id']}'"), [["0"]])
+        self.accounts("enable", "race@example.com")
+        for session in given:
+            self.assert_out(session["access_token"])
+        for session in given[before - 20:]:
+            answer = self.app.post("/v1/sessions/refresh", {"refresh_token": session["refresh_token"]})
+            self.assertIn(answer.status, (401, 429), answer)
 
     def test_its_owner_is_told(self):
         self.create("told@example.com")
