@@ -40,10 +40,10 @@ static char *forge(const struct signing_key *key, const char *header, size_t hea
 	_cleanup_(freep) char *header_text = encode(header, header_size);
 	_cleanup_(freep) char *claims_text = encode(claims, claims_size);
 	_cleanup_(freep) char *signed_text = format_text("%s.%s", header_text, claims_text);
-	unsigned char signature[64];
+	unsigned char signature[SIGNATURE_SIZE];
+	size_t size = signing_key_sign(key, signed_text, strlen(signed_text), signature);
 
-	crypto_sign_detached(signature, NULL, (const unsigned char *)signed_text, strlen(signed_text), key->secret_key);
-	_cleanup_(freep) char *signature_text = encode(signature, sizeof(signature));
+	_cleanup_(freep) char *signature_text = encode(signature, size);
 	return format_text("%s.%s", signed_text, signature_text);
 }
 
@@ -134,6 +134,178 @@ TEST(token, verifies_what_it_signed)
 	CU_ASSERT_EQUAL(token_verify(&arena, keys, 2, token, strlen(token), ISSUER, "https://other.example", NOW, &out,
 				     &reason),
 			-EACCES);
+	arena_reset(&arena);
+}
+
+TEST(token, serves_each_algorithm)
+{
+	struct signing_key keys[3];
+	struct arena arena;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		signing_key_generate((enum algorithm)i, &keys[i]);
+	arena_init(&arena);
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		struct token_claims in = {
+			.issuer = ISSUER, .audience = ISSUER, .issued_at = NOW, .principal.expires_at = NOW + 600
+		};
+		char *token = sign(&arena, &keys[i], &in);
+		const char *reason;
+
+		CU_ASSERT_EQUAL(verify_sized(keys, ARRAY_SIZE(keys), token, strlen(token), &reason), 0);
+		for (size_t j = 0; j < ARRAY_SIZE(keys); j++)
+			if (i != j)
+				CU_ASSERT_EQUAL(verify_sized(&keys[j], 1, token, strlen(token), &reason), -ENOKEY);
+	}
+	arena_reset(&arena);
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		signing_key_close(&keys[i]);
+}
+
+/* Rightly made by another algorithm than the key's: whoever has a public key must not be able to sign with it. */
+TEST(token, an_algorithm_stands_for_no_other)
+{
+	static const char *const names[] = { "EdDSA", "ES256", "HS256", "RS256", "none", "HS512", "ES256K" };
+	struct signing_key keys[3];
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		signing_key_generate((enum algorithm)i, &keys[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		for (size_t name = 0; name < ARRAY_SIZE(names); name++) {
+			_cleanup_(freep) char *header = format_text(
+				"{\"alg\":\"%s\",\"typ\":\"at+jwt\",\"kid\":\"%s\"}", names[name], keys[i].id);
+
+			/* By its own key, and by each of the others in its name. */
+			for (size_t by = 0; by < ARRAY_SIZE(keys); by++) {
+				_cleanup_(freep) char *token =
+					forge(&keys[by], header, strlen(header), CLAIMS, strlen(CLAIMS));
+
+				CU_ASSERT_STRING_EQUAL(reason_of(&keys[i], token), name != i ? "wrong alg"
+										   : by == i ? "accepted"
+											     : "wrong signature");
+			}
+			/* By its public half as an HMAC's secret. */
+			struct signing_key confused = { .algorithm = ALGORITHM_HS256, .secret_size = 32 };
+
+			memcpy(confused.secret_key, keys[i].public_key, 32);
+			_cleanup_(freep) char *token = forge(&confused, header, strlen(header), CLAIMS, strlen(CLAIMS));
+			CU_ASSERT_STRING_EQUAL(reason_of(&keys[i], token), name == i ? "wrong signature" : "wrong alg");
+		}
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++)
+		signing_key_close(&keys[i]);
+}
+
+static const char *claims_of(struct arena *arena, const char *json)
+{
+	struct signing_key key = key_of(1);
+	_cleanup_(freep) char *header = format_text(HEADER, key.id);
+	_cleanup_(freep) char *token = forge(&key, header, strlen(header), json, strlen(json));
+	struct token_claims claims;
+	const char *reason;
+
+	CU_ASSERT_EQUAL_FATAL(token_verify(arena, &key, 1, token, strlen(token), ISSUER, ISSUER, NOW, &claims, &reason),
+			      0);
+	return claims.principal.claims;
+}
+
+TEST(token, carries_further_claims)
+{
+	static const char further[] =
+		"{\"org\": {\"id\":7 , \"x\":[1.50, null]},\"\\u0061\\\"\":\"\\u00e9\\\\\",\"subs\":1e2}";
+	struct signing_key key = key_of(1);
+	struct token_claims in = { .issuer = ISSUER,
+				   .audience = ISSUER,
+				   .issued_at = NOW,
+				   .principal.expires_at = NOW + 1 },
+			    out;
+	const char *reason;
+	struct arena arena;
+
+	arena_init(&arena);
+	in.principal.claims = " { } ";
+	in.principal.epoch = 3;
+	in.principal.authenticated_at = NOW - 5;
+	char *token = sign(&arena, &key, &in);
+	CU_ASSERT_EQUAL(token_verify(&arena, &key, 1, token, strlen(token), ISSUER, ISSUER, NOW, &out, &reason), 0);
+	CU_ASSERT_PTR_NULL(out.principal.claims);
+	CU_ASSERT_EQUAL(out.principal.epoch, 3);
+	CU_ASSERT_EQUAL(out.principal.authenticated_at, NOW - 5);
+	in.principal.claims = further;
+	token = sign(&arena, &key, &in);
+	CU_ASSERT_EQUAL(token_verify(&arena, &key, 1, token, strlen(token), ISSUER, ISSUER, NOW, &out, &reason), 0);
+	CU_ASSERT_STRING_EQUAL(out.principal.claims, further);
+
+	/* Of before there were any, and with the library's own between them under odd names. */
+	CU_ASSERT_PTR_NULL(claims_of(&arena, CLAIMS));
+	CU_ASSERT_STRING_EQUAL(
+		claims_of(&arena, "{\"a\":1," WHO ",\"\\u0069at\":1799999990 , \"b\" : [ ] ,\"exp\":1800000590}"),
+		"{\"a\":1,\"b\" : [ ]}");
+	arena_reset(&arena);
+}
+
+TEST(token, signs_no_claims_that_are_the_librarys)
+{
+	static const char *const wrong[][2] = {
+		{ "{\"iss\":\"x\"}", "the claim \"iss\" is the library's own" },
+		{ "{\"a\":1,\"\\u0061ud\":\"x\"}", "the claim \"aud\" is the library's own" },
+		{ "{\"sub\":1}", "\"sub\"" },
+		{ "{\"sid\":1}", "\"sid\"" },
+		{ "{\"jti\":1}", "\"jti\"" },
+		{ "{\"iat\":1}", "\"iat\"" },
+		{ "{\"exp\":1}", "\"exp\"" },
+		{ "{\"nbf\":1}", "\"nbf\"" },
+		{ "{\"scope\":\"admin\"}", "\"scope\"" },
+		{ "{\"epoch\":9}", "\"epoch\"" },
+		{ "{\"auth_time\":9}", "\"auth_time\"" },
+		{ "[1]", "no JSON object" },
+		{ "null", "no JSON object" },
+		{ "", "not valid JSON" },
+		{ "{", "not valid JSON" },
+		{ "{}{}", "not valid JSON" },
+		{ "{},\"iss\":\"x\"", "not valid JSON" },
+		{ "{\"a\":1,\"a\":2}", "not valid JSON" },
+		{ "{\"a\":99999999999999999999}", "not valid JSON" },
+		{ "{\"a\":\"\xff\"}", "not valid JSON" },
+	};
+	struct signing_key key = key_of(1);
+	struct token_claims in = {
+		.issuer = ISSUER, .audience = ISSUER, .issued_at = NOW, .principal.expires_at = NOW + 1
+	};
+	_cleanup_(buffer_free) struct buffer large = { 0 };
+	struct arena arena;
+	const char *reason;
+	char *token = NULL;
+
+	arena_init(&arena);
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		in.principal.claims = wrong[i][0];
+		reason = "none";
+		CU_ASSERT_EQUAL(token_sign(&arena, &key, &in, &token, &reason), -EINVAL);
+		if (!strstr(reason, wrong[i][1]))
+			printf("\n%s: %s\n", wrong[i][0], reason);
+		CU_ASSERT_PTR_NOT_NULL(strstr(reason, wrong[i][1]));
+	}
+	/* 2048 bytes and no more. */
+	buffer_add_string(&large, "{\"a\":\"");
+	while (large.size < 2046)
+		buffer_add_char(&large, 'x');
+	buffer_add_string(&large, "\"}");
+	in.principal.claims = buffer_text(&large);
+	CU_ASSERT_EQUAL(large.size, 2048);
+	CU_ASSERT_EQUAL(token_sign(&arena, &key, &in, &token, &reason), 0);
+	large.size -= 2;
+	buffer_add_string(&large, "x\"}");
+	in.principal.claims = buffer_text(&large);
+	CU_ASSERT_EQUAL(token_sign(&arena, &key, &in, &token, &reason), -EINVAL);
+	CU_ASSERT_STRING_EQUAL(reason, "the claims have 2049 bytes, more than 2048");
+
+	/* What nobody could read is not made. */
+	in.principal.claims = NULL;
+	while (large.size < 6200)
+		buffer_add_char(&large, 'x');
+	in.issuer = buffer_text(&large);
+	CU_ASSERT_EQUAL(token_sign(&arena, &key, &in, &token, &reason), -EINVAL);
+	CU_ASSERT_PTR_NOT_NULL(strstr(reason, "the token would have"));
 	arena_reset(&arena);
 }
 
@@ -245,6 +417,13 @@ TEST(token, refuses_other_claims)
 		{ "{" WHO ",\"iat\":1800000000,\"nbf\":1800000030,\"exp\":1800000600}", "accepted" },
 		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"scope\":\"later\"}", "accepted" },
 		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"scope\":null}", "wrong scope" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"epoch\":2147483646}", "accepted" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"epoch\":2147483647}", "wrong epoch" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"epoch\":-1}", "wrong epoch" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"epoch\":\"1\"}", "wrong epoch" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"epoch\":null}", "wrong epoch" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"auth_time\":\"1\"}", "wrong auth_time" },
+		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"auth_time\":1.5}", "wrong auth_time" },
 		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"scope\":[\"admin\"]}", "wrong scope" },
 		{ "{" WHO ",\"iat\":1800000000,\"exp\":1800000600,\"scope\":\"admin\\u0000x\"}", "wrong scope" },
 		{ "", "malformed claims" },
