@@ -42,9 +42,9 @@ static const struct letter letters[] = {
 	},
 	[MAIL_ADDRESS_IN_USE] = {
 		NULL, 0, "You have an account of {app} already",
-		"On {when} somebody signed up for {app} ({site}) with your address, {address}. It has an account\n"
+		"On {when} somebody signed up for {app} ({site}) with your address, {address}. It has an account "
 		"already, so none was made, and nothing was changed.\n\n"
-		"If this was you, sign in as usual, or ask for a new password if you have forgotten yours. If it was\n"
+		"If this was you, sign in as usual, or ask for a new password if you have forgotten yours. If it was "
 		"not you, there is nothing to do.\n",
 	},
 	[MAIL_RESET] = {
@@ -55,9 +55,9 @@ static const struct letter letters[] = {
 	},
 	[MAIL_PASSWORD_CHANGED] = {
 		NULL, 0, "Your password for {app} was changed",
-		"On {when} the password of your account of {app} ({site}), {address}, was changed. All other\n"
+		"On {when} the password of your account of {app} ({site}), {address}, was changed. All other "
 		"sessions were signed out, and codes that were sent before are void. API keys still work.\n\n"
-		"If this was not you, ask for a new password now, then look at your API keys and revoke those that\n"
+		"If this was not you, ask for a new password now, then look at your API keys and revoke those that "
 		"you do not know.\n",
 	},
 	[MAIL_CHANGE_EMAIL] = {
@@ -68,33 +68,33 @@ static const struct letter letters[] = {
 	},
 	[MAIL_EMAIL_CHANGING] = {
 		NULL, 0, "A new address was asked for your account of {app}",
-		"On {when} it was asked that your account of {app} ({site}), {address}, get the address\n"
+		"On {when} it was asked that your account of {app} ({site}), {address}, get the address "
 		"{about}. It does so once a link that was sent there is opened. Until then nothing changes.\n\n"
 		NOT_YOU ", and the link is void.\n",
 	},
 	[MAIL_EMAIL_CHANGED] = {
 		NULL, 0, "The address of your account of {app} was changed",
-		"On {when} the address of your account of {app} ({site}) was changed to {about}. This is the last\n"
+		"On {when} the address of your account of {app} ({site}) was changed to {about}. This is the last "
 		"mail about the account that comes here.\n\n"
 		"If this was not you, tell whoever runs {app} at once: you cannot ask for a new password any more.\n",
 	},
 	[MAIL_NEW_DEVICE] = {
 		NULL, 0, "A new sign-in to your account of {app}",
-		"On {when} your account of {app} ({site}), {address}, was signed in to from a device that it had\n"
+		"On {when} your account of {app} ({site}), {address}, was signed in to from a device that it had "
 		"not seen before:\n\n"
 		"    {about}\n\n"
 		"If this was you, there is nothing to do. " NOT_YOU ".\n",
 	},
 	[MAIL_DELETION] = {
 		NULL, 0, "Your account of {app} will be deleted",
-		"On {when} it was asked that your account of {app} ({site}), {address}, be deleted. All sessions\n"
-		"were signed out, API keys no longer work, and on {until} it will be deleted with all that belongs\n"
+		"On {when} it was asked that your account of {app} ({site}), {address}, be deleted. All sessions "
+		"were signed out, API keys no longer work, and on {until} it will be deleted with all that belongs "
 		"to it.\n\n"
 		"To keep it, sign in before then. If this was not you, do so now and change your password.\n",
 	},
 	[MAIL_DISABLED] = {
 		NULL, 0, "Your account of {app} was disabled",
-		"On {when} your account of {app} ({site}), {address}, was disabled by whoever runs it. All sessions\n"
+		"On {when} your account of {app} ({site}), {address}, was disabled by whoever runs it. All sessions "
 		"were signed out, and API keys no longer work.\n\n"
 		"If you think that this is a mistake, write to them.\n",
 	},
@@ -110,7 +110,7 @@ static const struct letter taken_letter = {
 	NULL,
 	0,
 	"You have an account of {app} already",
-	"On {when} somebody asked for your address, {address}, to become that of another account of {app}\n"
+	"On {when} somebody asked for your address, {address}, to become that of another account of {app} "
 	"({site}). It is yours, so nothing was changed.\n\n"
 	"If this was you, use another address there. If it was not you, there is nothing to do.\n",
 };
