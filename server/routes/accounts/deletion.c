@@ -88,6 +88,20 @@ struct due {
 
 PRONG_SCHEMA(due, PRONG_FIELD(due, id), PRONG_FIELD(due, delete_after));
 
+/* One that is held is for people, and waits for the next hour; log_held() has said so. */
+static int delete_due(struct prong_ctx *ctx, prong_uuid account_id)
+{
+	char id[PRONG_UUID_TEXT_SIZE];
+	int r;
+
+	r = delete_account(ctx, account_id, AUDIT_SYSTEM, true);
+	if (r >= 0 || r == -ENOENT || r == -EINVAL)
+		return 0;
+	prong_log(ctx, PRONG_LOG_ERROR, "account %s was not deleted: %s", prong_uuid_format(account_id, id),
+		  strerror(-r));
+	return r;
+}
+
 /* The accounts that come after `last`. Returns how many, or a negative errno. */
 static int delete_page(struct prong_ctx *ctx, struct due *last, int *ret_failure)
 {
@@ -100,11 +114,10 @@ static int delete_page(struct prong_ctx *ctx, struct due *last, int *ret_failure
 			" AND (delete_after, id) > ($1, $2) ORDER BY delete_after, id LIMIT $3",
 			last->delete_after, last->id, PAGE);
 	for (size_t i = 0; r >= 0 && i < count; i++) {
-		int deleted = delete_account(ctx, page[i].id, AUDIT_SYSTEM, true);
+		int deleted = delete_due(ctx, page[i].id);
 
 		*last = page[i];
-		/* One that is held is for people, and waits for the next hour. */
-		if (deleted < 0 && deleted != -ENOENT && deleted != -EINVAL)
+		if (deleted < 0)
 			*ret_failure = deleted;
 		if (deleted == -ECANCELED || deleted == -EHOSTDOWN)
 			return deleted;
