@@ -58,7 +58,7 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 	 * Beside the handlers or jobs a process has a few coroutines of its own, which must never be refused; a worker
 	 * up to three for each shard.
 	 */
-	runtime->loop = loop_new((size_t)settings->max_requests + (size_t)settings->job_concurrency + 16 +
+	runtime->loop = loop_new((size_t)settings->max_requests + (size_t)settings->job_concurrency + 32 +
 				 3 * registry_shards(registry));
 	runtime->threads = thread_pool_new(runtime->loop, (size_t)settings->threads, 256);
 	if (parts & RUNTIME_POSTGRES)
@@ -85,7 +85,7 @@ struct runtime *runtime_new(const struct settings *settings, const struct regist
 		runtime->feed = feed_new(runtime);
 		keyring_listen(runtime->keyring, runtime->feed);
 		runtime->revocations = revocations_new(runtime, runtime->feed);
-		runtime->issuers = issuers_new(runtime->loop, runtime->threads, settings->trusted_issuers, &issuers_times);
+		runtime->issuers = issuers_new(runtime->loop, settings->trusted_issuers, &issuers_times);
 	}
 	return runtime;
 }

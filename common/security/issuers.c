@@ -9,6 +9,7 @@
 #include "common/thread_pool.h"
 
 #define MAX_ISSUERS 16
+#define MAX_THREADS 4
 #define MAX_TEXT 1024 /* of a part of the setting */
 
 const struct issuers_times issuers_times = { PRONG_MINUTES(10), PRONG_SECONDS(30), PRONG_HOURS(24) };
@@ -229,8 +230,7 @@ static void run_fetcher(void *argument)
 	issuer->fetcher = NULL;
 }
 
-struct issuers *issuers_new(struct loop *loop, struct thread_pool *threads, const char *text,
-			    const struct issuers_times *times)
+struct issuers *issuers_new(struct loop *loop, const char *text, const struct issuers_times *times)
 {
 	struct issuers *issuers;
 
@@ -239,9 +239,9 @@ struct issuers *issuers_new(struct loop *loop, struct thread_pool *threads, cons
 	check(curl_global_init(CURL_GLOBAL_DEFAULT) == CURLE_OK);
 	issuers = allocate(sizeof(*issuers));
 	issuers->loop = loop;
-	issuers->threads = threads;
 	issuers->times = *times;
 	check(!read_entries(issuers, text));
+	issuers->threads = thread_pool_new(loop, MAX_THREADS, MAX_ISSUERS);
 	for (size_t i = 0; i < issuers->count; i++) {
 		struct issuer *issuer = &issuers->items[i];
 
@@ -258,10 +258,13 @@ struct issuers *issuers_free(struct issuers *issuers)
 	if (!issuers)
 		return NULL;
 	atomic_store(&issuers->stopping, true);
-	for (size_t i = 0; i < issuers->count; i++) {
-		coroutine_finish(issuers->loop, &issuers->items[i].fetcher);
+	for (size_t i = 0; i < issuers->count; i++)
+		if (issuers->items[i].fetcher)
+			coroutine_finish(issuers->loop, &issuers->items[i].fetcher);
+	if (issuers->threads)
+		thread_pool_free(issuers->threads);
+	for (size_t i = 0; i < issuers->count; i++)
 		clear(&issuers->items[i]);
-	}
 	free(issuers);
 	return NULL;
 }

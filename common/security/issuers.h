@@ -26,7 +26,6 @@
 
 struct issuers;
 struct loop;
-struct thread_pool;
 
 /* The check of the setting: 0, or -EINVAL with a malloc'ed reason. */
 int issuers_check(const char *text, char **ret_reason);
@@ -37,9 +36,11 @@ struct issuers_times {
 };
 extern const struct issuers_times issuers_times; /* as said above */
 
-/* Starts to fetch. `text`, the setting, has passed the check; NULL: none, and the result is NULL. */
-struct issuers *issuers_new(struct loop *loop, struct thread_pool *threads, const char *text,
-			    const struct issuers_times *times);
+/*
+ * Starts to fetch, on threads of its own: an issuer that hangs holds up no password hash. `text`, the setting, has
+ * passed the check; NULL: none, and the result is NULL.
+ */
+struct issuers *issuers_new(struct loop *loop, const char *text, const struct issuers_times *times);
 
 /* Ends a fetch that is under way, which takes up to a second; while loop_run() does not run. Returns NULL. */
 struct issuers *issuers_free(struct issuers *issuers);

@@ -21,8 +21,7 @@ struct token_claims {
 };
 
 #define TOKEN_MAX_SIZE 8192
-#define TOKEN_SKEW 30 /* seconds that the clock of whoever made it may be ahead */
-#define TOKEN_LIFETIME PRONG_MINUTES(10)
+#define TOKEN_SKEW 30	    /* seconds that the clock of whoever made it may be ahead */
 #define SCOPE_ADMIN "admin" /* the one scope that means something to the library: PRONG_ADMIN asks for it */
 
 /*

@@ -51,9 +51,9 @@ struct prong_app {
 #define PRONG_MODULES(...) ((const struct prong_module *const[]){ __VA_ARGS__, NULL })
 
 /*
- * Runs the command line: `dev`, `serve`, `work`, `migrate`, `accounts`, `jobs`, `queues`, `schedules`, `config`,
- * `routes`, `version`, each with --help. `app` must live until it returns. Returns the exit status: 0; 1 failure; 64
- * usage; 69 a dependency is unavailable; 75 try again; 78 configuration.
+ * Runs the command line: `dev`, `serve`, `work`, `migrate`, `accounts`, `keys`, `jobs`, `queues`, `schedules`,
+ * `config`, `routes`, `version`, each with --help. `app` must live until it returns. Returns the exit status: 0; 1
+ * failure; 64 usage; 69 a dependency is unavailable; 75 try again; 78 configuration.
  */
 int prong_main(int argc, char *argv[], const struct prong_app *app);
 

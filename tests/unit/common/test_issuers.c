@@ -7,7 +7,6 @@
 #include "common/security/issuers.h"
 #include "common/security/jwks.h"
 #include "common/security/token.h"
-#include "common/thread_pool.h"
 #include "tests/unit/common/jwks_server.h"
 #include "tests/unit/test.h"
 
@@ -77,7 +76,6 @@ TEST(issuers, checks_the_setting)
 struct scene {
 	struct jwks_server a, b;
 	struct loop *loop;
-	struct thread_pool *threads;
 	struct issuers *issuers;
 	struct signing_key eddsa, es256, other;
 	EVP_PKEY *rsa;
@@ -129,8 +127,7 @@ static void scene_start_at(struct scene *scene, const struct issuers_times *time
 			      scene->a.port, scene->b.port);
 	CU_ASSERT_EQUAL_FATAL(issuers_check(setting, &reason), 0);
 	scene->loop = loop_new(32);
-	scene->threads = thread_pool_new(scene->loop, 4, 16);
-	scene->issuers = issuers_new(scene->loop, scene->threads, setting, times);
+	scene->issuers = issuers_new(scene->loop, setting, times);
 }
 
 /* The servers do not answer yet. */
@@ -163,7 +160,6 @@ static void scene_start(struct scene *scene)
 static void scene_end(struct scene *scene)
 {
 	issuers_free(scene->issuers);
-	thread_pool_free(scene->threads);
 	loop_free(scene->loop);
 	jwks_server_end(&scene->a);
 	jwks_server_end(&scene->b);
