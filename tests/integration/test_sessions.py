@@ -228,6 +228,58 @@ class Races(Sessions):
             self.assertEqual(int.from_bytes(raw[16:20], "big"), 1)
             self.refreshed(token)
 
+    def test_64_at_once_by_cookie_get_the_same_cookie(self):
+        name = "__Host-prong_refresh"
+        first = self.app.post("/v1/sessions", {"email": self.sign_up(), "password": PASSWORD, "cookie": True})
+        header = {"Cookie": f"{name}={first.cookies[name].split(';')[0]}"}
+        answers = self.at_once(64, lambda _: self.app.post("/v1/sessions/refresh", {}, headers=header))
+        self.assertEqual({answer.status for answer in answers}, {200}, answers)
+        self.assertEqual(len({answer.cookies[name] for answer in answers}), 1)
+
+    def test_signing_in_while_all_others_are_ended_loses_nobody(self):
+        address = self.sign_up()
+        first = self.sign_in(address)
+
+        def act(i):
+            if i == 4:
+                return self.app.request("DELETE", "/v1/sessions?except=current", token=first["access_token"])
+            return self.app.post("/v1/sessions", {"email": address, "password": PASSWORD})
+        answers = self.at_once(8, act)
+        self.assertEqual(answers[4].status, 200, answers[4])
+        alive = self.services.sql("SELECT id FROM prong_sessions WHERE revoked_at IS NULL AND account_id ="
+                                  f" '{first['account']['id']}'")
+        for answer in answers[:4] + answers[5:]:
+            if answer.status == 503:  # too many hashes at once
+                continue
+            self.assertEqual(self.is_accepted(answer.json()), [answer.json()["session_id"]] in alive)
+        self.assertTrue(self.is_accepted(first))
+
+    def no_sign_in_outlives(self, address, change):
+        """Of those that sign in while `change()` shuts them out, nobody stays in."""
+        answers = self.at_once(9, lambda i: change() if i == 4 else self.app.post(
+            "/v1/sessions", {"email": address, "password": PASSWORD}))
+        for answer in answers[:4] + answers[5:]:
+            self.assertIn(answer.status, (201, 401, 403, 503), answer)
+            if answer.status == 201:
+                self.assertFalse(self.is_accepted(answer.json()))
+                self.assert_refused(answer.json()["refresh_token"])
+
+    def test_no_sign_in_outlives_a_new_password(self):
+        for _ in range(3):
+            address = self.sign_up()
+            first = self.sign_in(address)
+            self.no_sign_in_outlives(address, lambda: self.assertEqual(self.app.request(
+                "PUT", "/v1/account/password", {"current_password": PASSWORD, "password": PASSWORD + " again"},
+                token=first["access_token"]).status, 204))
+            self.assertTrue(self.is_accepted(first))
+
+    def test_no_sign_in_outlives_disabling(self):
+        for _ in range(3):
+            address = self.sign_up()
+            first = self.sign_in(address)
+            self.no_sign_in_outlives(address, lambda: self.app.command("accounts", "disable", address))
+            self.assertFalse(self.is_accepted(first))
+
     def test_a_revoked_family_never_revives(self):
         for _ in range(5):
             session = self.session()
@@ -256,6 +308,27 @@ class Races(Sessions):
         answers = self.at_once(16, lambda _: self.refresh(session["refresh_token"]))
         self.assertEqual({answer.status for answer in answers}, {401})
         self.assertEqual(self.audited(session, "session.reuse"), [["ended"]])
+
+
+class Housekeeping(Sessions):
+    def test_what_ended_long_ago_is_deleted(self):
+        changes = {"revoked_at = now() - interval '31 days'": False, "revoked_at = now() - interval '29 days'": True,
+                   "expires_at = now() - interval '31 days'": False, "used_at = now() - interval '61 days'": False,
+                   "used_at = now() - interval '59 days'": True, "used_at = now()": True}
+        sessions = [self.session() for _ in changes]
+        for session, change in zip(sessions, changes):
+            self.change(session, change)
+        self.services.sql("INSERT INTO prong_revocations (subject, revoked_at)"
+                          " VALUES (gen_random_uuid(), now() - interval '3 hours')")
+        self.app.command("jobs", "add", "accounts_housekeeping")
+        wait_for(lambda: self.services.sql("SELECT count(*) FROM prong_sessions WHERE id IN ("
+                                           + ", ".join(f"'{s['session_id']}'" for s in sessions) + ")") == [["3"]],
+                 "three are deleted")
+        for session, stays in zip(sessions, changes.values()):
+            self.assertEqual(self.services.sql(f"SELECT count(*) FROM prong_sessions WHERE id = "
+                                               f"'{session['session_id']}'"), [[str(int(stays))]])
+        self.assertEqual(self.services.sql("SELECT FROM prong_revocations WHERE revoked_at < now() - interval"
+                                           " '2 hours 10 minutes'"), [])
 
 
 class Listing(Sessions):
