@@ -16,6 +16,7 @@ from harness import DEADLINE, App, Services, binary, wait_for
 PASSWORD = "violet teapot orbit 9"
 PROCESSES = 4
 ROUNDS = 25
+PUSHED = 6.0  # seconds: long for the feed, too short for processes that look in PostgreSQL every ten
 
 
 class Revocation(unittest.TestCase):
@@ -85,12 +86,12 @@ class Revocation(unittest.TestCase):
         response = self.ask(self.connections[0], "DELETE", "/v1/sessions/current", token)
         self.assertEqual(response.status, 204, response)
 
-    def time_until_refused(self, token):
+    def time_until_refused(self, token, at_most=DEADLINE):
         """Seconds from the answer to the sign-out until no process takes the token."""
         self.assertEqual(len(self.accepting(token)), 2 * PROCESSES)
         self.revoke(token)
         began = time.monotonic()
-        wait_for(lambda: not self.accepting(token), "all processes refuse the token")
+        wait_for(lambda: not self.accepting(token), "all processes refuse the token", at_most)
         return time.monotonic() - began
 
     def report(self, what, times):
@@ -100,7 +101,7 @@ class Revocation(unittest.TestCase):
               file=sys.stderr)
 
     def test_all_processes_hear_of_it_at_once(self):
-        self.report("Redis up", [self.time_until_refused(self.sign_in()) for _ in range(ROUNDS)])
+        self.report("Redis up", [self.time_until_refused(self.sign_in(), PUSHED) for _ in range(ROUNDS)])
 
     def test_the_process_that_revokes_refuses_at_once(self):
         for _ in range(5):
