@@ -459,6 +459,24 @@ class Accounts(unittest.TestCase):
                          [["1200"]])
         self.sign_in("bulk1199@example.net")
 
+    def test_peppers_are_put_around_what_is_made_and_imported(self):
+        self.create("unpeppered@example.com")
+        stored = self.services.sql("SELECT password_hash FROM prong_accounts WHERE email = 'unpeppered@example.com'")
+        peppers = {"PASSWORD_PEPPERS": "1:" + "a pepper of the tests, 32 bytes or more".encode().hex()}
+        app = App(binary("test_app"), self.services, WEB_CONCURRENCY=1, JOB_PROCESSES=0, **peppers)
+        self.addCleanup(app.stop)
+        app.start()
+        self.accounts("create", "made.peppered@example.com", given=PASSWORD, **peppers)
+        self.accounts("create", "hash.peppered@example.com", "--password-hash", given=stored[0][0], **peppers)
+        self.accounts("import", **peppers,
+                      given=json.dumps({"email": "line.peppered@example.com", "password_hash": stored[0][0]}))
+        for name in ("made", "hash", "line"):
+            response = app.post("/v1/sessions", {"email": f"{name}.peppered@example.com", "password": PASSWORD})
+            self.assertEqual(response.status, 201, response)
+        plain = self.services.sql("SELECT count(*) FROM prong_accounts WHERE email LIKE '%.peppered@example.com'"
+                                  " AND password_hash LIKE '$argon2id$%'")
+        self.assertEqual(plain, [["0"]])
+
     # ---- audit ----
 
     def test_the_audit_log_is_read(self):
