@@ -68,6 +68,7 @@ class WithoutServices(CommandTest):
         self.assertRegex(self.run_command("routes").stdout, r"(?m)^POST +/v1/accounts +public ")
         routes = {(route["method"], route["path"]): route for route in json.loads(self.run_command("routes", "--json").stdout)}
         self.assertEqual(routes["GET", "/v1/account"]["access"], "signed in")
+        self.assertEqual(routes["POST", "/v1/account/api-keys"]["access"], "signed in, recent")
         self.assertIsNone(routes["GET", "/health/live"]["body"])
 
     def test_config_names_sources_and_hides_secrets(self):

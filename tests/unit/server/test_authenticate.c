@@ -342,6 +342,7 @@ TEST(authenticate, there_is_one_credential)
 	/* Authorization wins, right or wrong. */
 	CU_ASSERT_EQUAL(ask_cookie("GET /own", token, "Authorization: Bearer x.y.z\r\n"), 401);
 	CU_ASSERT_EQUAL(ask_cookie("GET /own", token, "Authorization: Basic eA==\r\n"), 401);
+	CU_ASSERT_EQUAL(ask_cookie("GET /own", token, "Authorization:\r\n"), 401);
 	CU_ASSERT_EQUAL(
 		ask_cookie("GET /own", "x", arena_format(&fixture.arena, "Authorization: Bearer %s\r\n", token)), 204);
 	fields = arena_format(&fixture.arena, "Authorization: Bearer %s\r\nAuthorization: Bearer %s\r\n", token, token);
