@@ -2,7 +2,6 @@
 
 #include <sodium.h>
 #include <stdio.h>
-#include <sys/mman.h>
 
 #include "common/basics.h"
 #include "common/log.h"
@@ -16,16 +15,9 @@ struct password_hasher {
 	struct thread_pool *threads;
 	struct password_options options;
 	struct peppers *peppers;
-	int permits_fd;
+	struct permits *permits;
 	char dummy[PHC_SIZE]; /* of no password */
 };
-
-int password_permits_open(void)
-{
-	int fd = memfd_create("prong-permits", MFD_CLOEXEC);
-
-	return fd < 0 ? -errno : fd;
-}
 
 /* A well-formed hash with random output: to verify it costs what a real one costs, and it matches nothing. */
 static void make_dummy(struct password_hasher *hasher)
@@ -52,7 +44,7 @@ struct password_hasher *password_hasher_new(struct thread_pool *threads, const s
 	hasher->threads = threads;
 	hasher->options = *options;
 	hasher->peppers = peppers_new(options->peppers);
-	hasher->permits_fd = permits_fd;
+	hasher->permits = permits_new(permits_fd, options->permits);
 	make_dummy(hasher);
 	return hasher;
 }
@@ -61,6 +53,7 @@ struct password_hasher *password_hasher_free(struct password_hasher *hasher)
 {
 	if (!hasher)
 		return NULL;
+	permits_free(hasher->permits);
 	peppers_free(hasher->peppers);
 	free(hasher);
 	return NULL;
@@ -99,12 +92,14 @@ static int verify(const struct hashing *hashing)
 static int run(void *argument)
 {
 	const struct hashing *hashing = argument;
-	const struct password_hasher *hasher = hashing->hasher;
-	_cleanup_(closep) int permit = permit_take(hasher->permits_fd, hasher->options.permits, hashing->deadline);
+	struct permits *permits = hashing->hasher->permits;
+	int permit = permit_take(permits, hashing->deadline), r;
 
 	if (permit < 0)
 		return permit;
-	return hashing->verify ? verify(hashing) : hash(hashing);
+	r = hashing->verify ? verify(hashing) : hash(hashing);
+	permit_release(permits, permit);
+	return r;
 }
 
 static int run_on_thread(struct hashing *hashing)

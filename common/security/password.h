@@ -19,10 +19,7 @@ struct password_options {
 	const char *peppers; /* as peppers_check() accepts them; NULL: none */
 };
 
-/* The memory file whose bytes are the permits; made by the master before it forks. Returns the fd, or negative errno.
- */
-int password_permits_open(void);
-
+/* `permits_fd`: of permits_open(), which all processes share. */
 struct password_hasher *password_hasher_new(struct thread_pool *threads, const struct password_options *options,
 					    int permits_fd);
 struct password_hasher *password_hasher_free(struct password_hasher *hasher);

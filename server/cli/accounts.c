@@ -3,7 +3,7 @@
 #include "common/postgres/postgres.h"
 #include "common/redis/redis.h"
 #include "common/scope.h"
-#include "common/security/password.h"
+#include "common/security/permit.h"
 
 #define PATIENCE PRONG_HOURS(12) /* each statement has its own; an import takes many */
 
@@ -86,7 +86,7 @@ int accounts_perform(struct invocation *invocation, unsigned needs, int (*work)(
 	if (needs & ACCOUNTS_TELL && invocation->settings->redis_url)
 		parts |= RUNTIME_REDIS | RUNTIME_BRIEF;
 	if (needs & ACCOUNTS_HASH) {
-		permits = password_permits_open();
+		permits = permits_open();
 		if (permits < 0)
 			return command_error(invocation, STATUS_FAILURE, "no memory file for permits: %s",
 					     strerror(-permits));

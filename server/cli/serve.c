@@ -5,7 +5,7 @@
 #include "common/jobs/consumed_queues.h"
 #include "common/log.h"
 #include "common/metrics.h"
-#include "common/security/password.h"
+#include "common/security/permit.h"
 #include "server/supervisor/composition.h"
 #include "server/supervisor/listener.h"
 #include "server/supervisor/preflight.h"
@@ -92,7 +92,7 @@ static int run_plan(struct invocation *invocation, struct plan *plan, bool http)
 	if (status)
 		return status;
 
-	plan->permits = password_permits_open();
+	plan->permits = permits_open();
 	if (plan->permits < 0)
 		return command_error(invocation, STATUS_FAILURE, "no memory file can be made: %s",
 				     strerror(-plan->permits));

@@ -54,7 +54,7 @@ static void run(int permits, const struct password_options *options, void (*body
 
 static void run_alone(const struct password_options *options, void (*body)(struct bench *bench))
 {
-	_cleanup_(closep) int permits = password_permits_open();
+	_cleanup_(closep) int permits = permits_open();
 
 	CU_ASSERT_FATAL(permits >= 0);
 	run(permits, options, body);
@@ -111,10 +111,13 @@ static void verify_nobody(struct bench *bench)
 	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, RIGHT, NULL, &rehash), -EACCES);
 	CU_ASSERT_TRUE(rehash);
 	/* Without permits it waits and fails as a real one does: the dummy is hashed, not skipped. */
-	_cleanup_(closep) int first = permit_take(bench->permits, 2, 0);
-	_cleanup_(closep) int second = permit_take(bench->permits, 2, 0);
+	struct permits *permits = permits_new(bench->permits, 2);
+	int first = permit_take(permits, 0), second = permit_take(permits, 0);
 	CU_ASSERT(first >= 0 && second >= 0);
 	CU_ASSERT_EQUAL(password_verify(bench->hasher, account, RIGHT, NULL, NULL), -EAGAIN);
+	permit_release(permits, first);
+	permit_release(permits, second);
+	permits_free(permits);
 }
 
 TEST(password, hashes_a_dummy_for_nobody)
@@ -124,16 +127,17 @@ TEST(password, hashes_a_dummy_for_nobody)
 
 static void wait_in_vain(struct bench *bench)
 {
-	_cleanup_(closep) int first = permit_take(bench->permits, 2, 0);
-	_cleanup_(closep) int second = permit_take(bench->permits, 2, 0);
+	struct permits *permits = permits_new(bench->permits, 2);
+	int first = permit_take(permits, 0), second = permit_take(permits, 0);
 	char hash[PASSWORD_HASH_SIZE] = "untouched";
 
 	CU_ASSERT(first >= 0 && second >= 0);
 	CU_ASSERT_EQUAL(password_hash(bench->hasher, account, RIGHT, hash), -EAGAIN);
 	CU_ASSERT_STRING_EQUAL(hash, "untouched");
-	close(first);
-	first = -1;
+	permit_release(permits, first);
 	CU_ASSERT_EQUAL(password_hash(bench->hasher, account, RIGHT, hash), 0);
+	permit_release(permits, second);
+	permits_free(permits);
 }
 
 TEST(password, gives_up_without_a_permit)
@@ -450,26 +454,28 @@ static void hash_for_ever(struct bench *bench)
 TEST(password, a_killed_process_frees_its_permit)
 {
 	static const struct password_options slow = { .memory_kib = 65536, .passes = 10, .permits = 1 };
-	_cleanup_(closep) int permits = password_permits_open();
-	_cleanup_(closep) int permit = -1;
+	_cleanup_(closep) int fd = permits_open();
+	struct permits *permits = permits_new(fd, 1);
 	pid_t child = fork();
-	int status;
+	int status, permit;
 
 	CU_ASSERT_FATAL(child >= 0);
 	if (child == 0) {
-		run(permits, &slow, hash_for_ever);
+		run(fd, &slow, hash_for_ever);
 		_exit(1);
 	}
-	while ((permit = permit_take(permits, 1, 0)) >= 0) {
-		close(permit);
+	while ((permit = permit_take(permits, 0)) >= 0) {
+		permit_release(permits, permit);
 		CU_ASSERT_EQUAL_FATAL(waitpid(child, &status, WNOHANG), 0);
 		usleep(1000);
 	}
 	kill(child, SIGKILL);
 	waitpid(child, &status, 0);
 	CU_ASSERT(WIFSIGNALED(status));
-	permit = permit_take(permits, 1, 0);
+	permit = permit_take(permits, 0);
 	CU_ASSERT(permit >= 0);
+	permit_release(permits, permit);
+	permits_free(permits);
 }
 
 struct crowd {
@@ -490,7 +496,7 @@ static void verify_in_crowd(void *argument)
 
 TEST(password, a_crowd_takes_turns)
 {
-	_cleanup_(closep) int permits = password_permits_open();
+	_cleanup_(closep) int permits = permits_open();
 	struct bench bench = { .permits = permits };
 	struct crowd crowd = { .bench = &bench };
 
