@@ -2,8 +2,11 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 #include "common/crash.h"
+
+#define NICER 10 /* a tenth of the loop's share, when both want the processor */
 
 enum work_state { WORK_QUEUED, WORK_STARTED };
 
@@ -92,12 +95,22 @@ static struct work *take_work(struct thread_pool *pool)
 	return work;
 }
 
+/*
+ * Work computes; the loop wakes for a moment and must not wait until a computation's slice of the processor is over. On
+ * Linux this is the thread's own priority. Without it requests take several times as long while passwords are hashed.
+ */
+static void yield_to_loop(void)
+{
+	setpriority(PRIO_PROCESS, 0, getpriority(PRIO_PROCESS, 0) + NICER);
+}
+
 static void *thread_main(void *argument)
 {
 	struct thread_pool *pool = argument;
 	struct work *work;
 
 	crash_attend();
+	yield_to_loop();
 	while ((work = take_work(pool))) {
 		crash_set_mark(work->mark);
 		work->result = work->function(work->argument);

@@ -6,7 +6,10 @@
 
 struct thread_pool;
 
-/* Threads start when work finds none idle, and take no signals. `max_queued` bounds the works that wait for one. */
+/*
+ * Threads start when work finds none idle, take no signals, and yield to the loop's thread (nice). `max_queued` bounds
+ * the works that wait for one.
+ */
 struct thread_pool *thread_pool_new(struct loop *loop, size_t threads, size_t max_queued);
 
 /* Joins its threads; returns NULL. A coroutine that still waits for work is a broken invariant. */

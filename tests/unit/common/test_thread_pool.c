@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
+#include <sys/resource.h>
 
 /* Work that says when it has begun, and ends when it may. */
 struct task {
@@ -80,6 +81,40 @@ TEST(thread_pool, runs_on_another_thread_without_signals)
 	CU_ASSERT_PTR_NULL(thread_pool_free(pool));
 	CU_ASSERT_PTR_NULL(thread_pool_free(NULL));
 	loop_free(loop);
+}
+
+static int own_priority(void *argument)
+{
+	*(int *)argument = getpriority(PRIO_PROCESS, 0);
+	return 0;
+}
+
+struct asking {
+	struct loop *loop;
+	struct thread_pool *pool;
+	int priority;
+};
+
+static void ask_priority(void *argument)
+{
+	struct asking *asking = argument;
+
+	CU_ASSERT_EQUAL(thread_pool_run(asking->pool, own_priority, &asking->priority), 0);
+	loop_stop(asking->loop);
+}
+
+TEST(thread_pool, yields_to_the_loop)
+{
+	struct asking asking = { .loop = loop_new(4), .priority = -100 };
+	int priority = getpriority(PRIO_PROCESS, 0);
+
+	asking.pool = thread_pool_new(asking.loop, 1, 1);
+	CU_ASSERT_EQUAL(coroutine_start(asking.loop, ask_priority, &asking, NULL), 0);
+	loop_run(asking.loop);
+	CU_ASSERT_EQUAL(asking.priority, priority + 10 < 19 ? priority + 10 : 19);
+	CU_ASSERT_EQUAL(getpriority(PRIO_PROCESS, 0), priority);
+	thread_pool_free(asking.pool);
+	loop_free(asking.loop);
 }
 
 TEST(thread_pool, runs_as_many_at_once_as_it_has_threads)
