@@ -11,6 +11,7 @@ import time
 import uuid
 
 from harness import Services
+import sign_ins
 from servers import TOP, Server, compare, migrate, node_folder, prong
 
 PROGRAM = "accounts_app"
@@ -52,4 +53,5 @@ def measure(options):
         services = Services(tcp=True)
         stack.callback(services.stop)
         migrate(options.build, services, folder, PROGRAM)
-        return {"requests": measure_requests(options, services, folder)}
+        return {"requests": measure_requests(options, services, folder),
+                "sign_ins": sign_ins.measure(options, services, folder, PROGRAM, SECRET)}

@@ -1,0 +1,101 @@
+"""Measures sign-ins at the cap on hashes: how many beside what libsodium alone does, what others notice, what memory they
+take. The server has processor 0 alone, so one hash at once; the clients, PostgreSQL and Redis have the others."""
+
+import json
+import os
+import re
+import statistics
+import subprocess
+import threading
+
+from processes import pss_mib, tree
+from servers import LOAD_CPUS, SERVER_CPU, TOP, prong
+
+CREDENTIALS = {"email": "ada@example.com", "password": "violet tractor humming northward"}
+QUEUED = 16  # clients: enough that a hash is always waiting, few enough that none waits for a second
+CROWD = 64
+PACE = 200  # other requests a second
+HASH_MIB = 19
+
+
+def run(processors, *command):
+    return subprocess.run(["taskset", "-c", ",".join(map(str, processors)), *map(str, command)],
+                          capture_output=True, text=True, check=True).stdout
+
+
+def hashes_alone(options):
+    return float(run([SERVER_CPU], os.path.join(options.build, "tests", "bench_hashes"), 1, options.seconds))
+
+
+def sign_ins(server, seconds, clients):
+    """Those that succeeded in a second; the others were answered 503."""
+    script = os.path.join(TOP, "tests", "bench", "sign_in.lua")
+    out = run(LOAD_CPUS, "wrk", "-t1", f"-c{clients}", f"-d{seconds}s", "--timeout", "2s", "-s", script,
+              f"http://127.0.0.1:{server.port}/v1/sessions", "--", json.dumps(CREDENTIALS))
+    refused = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
+    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", out)[1])
+    return rate - (int(refused[1]) / seconds if refused else 0)
+
+
+def latency(options, server, seconds):
+    """The median and the 99th percentile of a small public GET, in µs."""
+    out = run(LOAD_CPUS, os.path.join(options.build, "tests", "bench_latency"), server.port, "/json", PACE, seconds)
+    return [int(number) for number in out.split()[:2]]
+
+
+def in_a_crowd(options, server):
+    """The latency, and the most memory, while the crowd signs in."""
+    pids, peak, ended = tree(server.process.pid), 0, threading.Event()
+
+    def watch():
+        nonlocal peak
+        while not ended.wait(0.05):
+            peak = max(peak, pss_mib(pids))
+
+    threads = [threading.Thread(target=sign_ins, args=(server, options.seconds + 1, CROWD)),
+               threading.Thread(target=watch)]
+    for thread in threads:
+        thread.start()
+    try:
+        figures = latency(options, server, options.seconds)
+    finally:
+        threads[0].join()
+        ended.set()
+        threads[1].join()
+    return figures, peak
+
+
+def measure(options, services, folder, program, secret):
+    server = prong(options.build, services, "/json", "sign-ins", program, PRONG_SECRET=secret)
+    rounds = []
+    try:
+        server.start(folder)
+        server.ask("/v1/accounts", CREDENTIALS)
+        sign_ins(server, 1, QUEUED)
+        for _ in range(options.rounds):
+            alone, ours = hashes_alone(options), sign_ins(server, options.seconds, QUEUED)
+            idle = latency(options, server, options.seconds)
+            idle_mib = pss_mib(tree(server.process.pid))
+            crowd, peak_mib = in_a_crowd(options, server)
+            rounds.append({"hashes_alone": alone, "sign_ins": ours, "idle_us": idle, "crowd_us": crowd,
+                           "idle_mib": idle_mib, "peak_mib": peak_mib})
+    finally:
+        if hasattr(server, "process"):
+            server.stop()
+    if not options.json:
+        show(rounds, options)
+    return rounds
+
+
+def show(rounds, options):
+    def median(figure, of=lambda value: value):
+        return statistics.median(of(one[figure]) for one in rounds)
+
+    alone, ours = median("hashes_alone"), median("sign_ins")
+    print(f"sign-ins: one processor, so one hash at once; medians of {options.rounds} rounds of {options.seconds} s")
+    print(f"  libsodium alone {alone:.1f}/s, sign-ins by {QUEUED} clients {ours:.1f}/s: {ours / alone:.1%}")
+    for name, index in (("median", 0), ("p99", 1)):
+        idle, crowd = (median(figure, lambda pair: pair[index]) for figure in ("idle_us", "crowd_us"))
+        print(f"  {name} of {PACE} GETs a second: idle {idle:.0f} µs, while {CROWD} sign in {crowd:.0f} µs: {crowd / idle:.2f} ×")
+    grown = max(one["peak_mib"] - one["idle_mib"] for one in rounds)
+    print(f"  memory while they do: at most {grown:.1f} MiB more than before, of {HASH_MIB} MiB for the hash", flush=True)
