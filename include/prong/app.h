@@ -38,8 +38,9 @@ struct prong_app {
 	const struct prong_module *const *modules;
 	/*
 	 * Claims that access tokens of an account shall have besides the library's: a JSON object, as by
-	 * prong_to_json(), of at most 2 KiB, in the context's memory. Called at sign-in and at each refresh; a negative
-	 * result fails it. NULL: none.
+	 * prong_to_json(), of at most 2 KiB, in the context's memory. Called at sign-in and at each refresh, in their
+	 * transaction (so it begins none); a negative result, or what is no such object, fails them, and then nothing
+	 * has happened. NULL: none.
 	 */
 	int (*claims)(struct prong_ctx *ctx, prong_uuid account_id, prong_json *ret_claims);
 	/* Its migrations are the files of the folder MIGRATIONS_DIR (default: migrations). */

@@ -310,6 +310,33 @@ class Races(Sessions):
         self.assertEqual(self.audited(session, "session.reuse"), [["ended"]])
 
 
+class Outages(Sessions):
+    def test_without_postgresql_tokens_serve_and_nothing_is_used_up(self):
+        services = Services()
+        self.addCleanup(services.stop)
+        app = App(binary("test_app"), services, WEB_CONCURRENCY=2)
+        self.addCleanup(app.stop)
+        app.command("migrate", "up")
+        app.start()
+        credentials = {"email": "ada@example.com", "password": PASSWORD}
+        self.assertEqual(app.post("/v1/accounts", credentials).status, 201)
+        session, browser = (app.post("/v1/sessions", credentials | {"cookie": cookie}) for cookie in (False, True))
+        token = session.json()["access_token"]
+        cookie = {"Cookie": "; ".join(f"{name}={value.split(';')[0]}" for name, value in browser.cookies.items())}
+        services.postgres.kill()
+        for answer in (self.refresh(session.json()["refresh_token"], app), app.post("/v1/sessions", credentials),
+                       app.post("/v1/sessions/refresh", {}, headers=cookie),
+                       app.request("DELETE", "/v1/sessions/current", token=token)):
+            self.assertEqual((answer.status, answer.cookies), (503, {}), answer)
+            self.assertGreaterEqual(int(answer.headers["retry-after"]), 1)
+        for _ in range(8):
+            self.assertEqual(app.get("/v1/private", token=token).status, 200)
+        self.assertEqual(app.get("/v1/private", headers=cookie).status, 200)
+        services.start_postgres()
+        wait_for(lambda: self.refresh(session.json()["refresh_token"], app).status == 200, "it refreshes again")
+        self.assertEqual(app.post("/v1/sessions/refresh", {}, headers=cookie).status, 200)
+
+
 class Housekeeping(Sessions):
     def test_what_ended_long_ago_is_deleted(self):
         changes = {"revoked_at = now() - interval '31 days'": False, "revoked_at = now() - interval '29 days'": True,
