@@ -1,5 +1,6 @@
 """Signing keys in the real program: `prong keys`, rotation, and what other services see of it."""
 import base64
+import concurrent.futures
 import json
 import unittest
 
@@ -118,6 +119,13 @@ class Rotation(Keys):
         audit = self.services.sql("SELECT actor, action, detail->>'kid' FROM prong_audit WHERE action LIKE 'key.%' ORDER BY id")
         self.assertEqual(audit[-2:], [["command line", "key.rotate", following],
                                       ["command line", "key.retire", kid_of(before)]])
+
+    def test_of_many_at_once_one_rotates(self):
+        before = len(self.ls())
+        with concurrent.futures.ThreadPoolExecutor(8) as pool:
+            statuses = list(pool.map(lambda _: self.keys("rotate").returncode, range(8)))
+        self.assertEqual(sorted(statuses), [0] + [75] * 7)
+        self.assertEqual((len(self.ls()), self.states()[-2:]), (before + 1, ["current", "next"]))
 
     def test_each_algorithm_serves(self):
         for algorithm, kind in ("HS256", None), ("ES256", "EC"), ("EdDSA", "OKP"):

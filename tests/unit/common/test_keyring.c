@@ -6,6 +6,8 @@
 #include "common/context.h"
 #include "common/loop.h"
 #include "common/postgres/postgres.h"
+#include "common/redis/redis.h"
+#include "common/security/feed.h"
 #include "common/security/key_rotation.h"
 #include "tests/unit/common/servers.h"
 #include "tests/unit/test.h"
@@ -429,6 +431,91 @@ TEST(keyring, makes_the_first_key_by_the_setting)
 		CU_ASSERT_EQUAL(run(runtime, execute, "UPDATE prong_signing_keys SET algorithm = 'RS256'"), 1);
 		CU_ASSERT_EQUAL(run(runtime, load, second), -EBADMSG);
 	}
+}
+
+/* ---- keeping up ---- */
+
+struct keeping {
+	struct keyring *keyring;
+	int64_t deadline; /* from now, µs */
+	int waits;	  /* that have ended */
+};
+
+/* Waits as often as it can until the deadline. */
+static int keep_up(struct prong_ctx *ctx, void *argument)
+{
+	struct keeping *keeping = argument;
+	int r;
+
+	(void)ctx;
+	coroutine_set_deadline(coroutine_current(), monotonic_us() + keeping->deadline);
+	while ((r = keyring_wait(keeping->keyring)) == 0)
+		keeping->waits++;
+	return r;
+}
+
+static void note_event(void *argument, const char *kind, const char *text)
+{
+	(void)argument, (void)kind, (void)text;
+}
+
+static void note_gap(void *argument, bool connected)
+{
+	*(bool *)argument = connected;
+}
+
+static int wait_for_feed(struct prong_ctx *ctx, void *argument)
+{
+	const bool *connected = argument;
+	int r = 0;
+
+	(void)ctx;
+	while (!*connected && r == 0)
+		r = coroutine_sleep_until(monotonic_us() + PRONG_MILLISECONDS(1));
+	return r;
+}
+
+static int publish_and_wait(struct prong_ctx *ctx, void *argument)
+{
+	struct keeping *keeping = argument;
+	int r;
+
+	coroutine_set_deadline(coroutine_current(), monotonic_us() + keeping->deadline);
+	r = feed_publish(ctx, "others", "x");
+	if (r >= 0)
+		r = feed_publish(ctx, KEYRING_EVENT, "x");
+	return r < 0 ? r : keyring_wait(keeping->keyring);
+}
+
+/* Without the feed every second, so that it is seen within two; with it when it says so, long before ten are over. */
+TEST(keyring, hears_of_new_keys)
+{
+	static const struct prong_app app = { .name = "keyring test" };
+	static const struct registry registry = { .app = &app };
+	const struct settings settings = { .redis_url = server_url(SERVER_REDIS) };
+	struct runtime runtime = { .settings = &settings, .registry = &registry, .loop = loop_new(16) };
+	_cleanup_(keyring_freep) struct keyring *keyring = keyring_new(SECRET, ALGORITHM_EDDSA);
+	struct keeping keeping = { .keyring = keyring, .deadline = PRONG_MILLISECONDS(1500) };
+	bool connected = false;
+	struct feed *feed;
+
+	CU_ASSERT_EQUAL(run(&runtime, keep_up, &keeping), -ETIMEDOUT);
+	CU_ASSERT_EQUAL(keeping.waits, 1);
+
+	runtime.redis = redis_new(runtime.loop, settings.redis_url, "keyring test");
+	feed = feed_new(&runtime);
+	keyring_listen(keyring, feed);
+	feed_listen(feed, &(struct feed_listener){ note_event, note_gap, &connected });
+	CU_ASSERT_EQUAL(run(&runtime, wait_for_feed, &connected), 0);
+	/* What came before it was connected may have been missed. */
+	keeping = (struct keeping){ .keyring = keyring, .deadline = PRONG_MILLISECONDS(1500) };
+	CU_ASSERT_EQUAL(run(&runtime, keep_up, &keeping), -ETIMEDOUT);
+	CU_ASSERT_EQUAL(keeping.waits, 1);
+	keeping.deadline = PRONG_SECONDS(8);
+	CU_ASSERT_EQUAL(run(&runtime, publish_and_wait, &keeping), 0);
+	feed_free(feed);
+	redis_free(runtime.redis);
+	loop_free(runtime.loop);
 }
 
 /* One that is current and one that only verifies, as installations had them. */
