@@ -159,15 +159,18 @@ static void note_redis(struct rate_limits *limits, int result)
 		limits->ask_again_at = monotonic_us() + RETRY_INTERVAL;
 }
 
-/* Redis' answer; -EHOSTDOWN: there is none, and limits are local for now. */
+/* Redis' answer; -EHOSTDOWN: there is none, and limits are local for now; -ECANCELED, -ETIMEDOUT: the context is over.
+ */
 static int try_redis(const struct call *call, const char *function, prong_duration *ret_wait, size_t *ret_which)
 {
+	int64_t began = monotonic_us();
 	int r;
 
 	if (!is_redis_due(call->limits))
 		return -EHOSTDOWN;
 	r = call_redis(call, function, ret_wait, ret_which);
-	if (r == -ECANCELED)
+	/* The context's own end says nothing about Redis. */
+	if (r == -ECANCELED || (r == -ETIMEDOUT && monotonic_us() - began < call->limits->patience))
 		return r;
 	note_redis(call->limits, r);
 	return r == 0 || r == -EDQUOT ? r : -EHOSTDOWN;

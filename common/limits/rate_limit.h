@@ -33,7 +33,7 @@ struct rate_limits *rate_limits_free(struct rate_limits *limits);
 /*
  * Takes one from each of `count` limits, or none where one of them has nothing left: then -EDQUOT, with the wait until
  * all have, in `ret_wait`, and which one has to wait that long in `ret_which`. One round trip. Suspends. Never fails
- * because of Redis; -ECANCELED: the client has gone.
+ * because of Redis; -ECANCELED: the client has gone; -ETIMEDOUT: the context's deadline has passed.
  */
 int rate_limit_take(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count, prong_duration *ret_wait,
 		    size_t *ret_which);

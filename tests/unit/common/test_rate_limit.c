@@ -398,6 +398,33 @@ TEST(rate_limit, holds_while_redis_is_away)
 	redis_server_free(server);
 }
 
+static int run_out_of_time(struct prong_ctx *ctx, void *argument)
+{
+	struct redis_server *server = argument;
+	_cleanup_(freep) char *size = NULL;
+
+	CU_ASSERT_EQUAL(take(ctx, "hurried", five), 0);
+	redis_server_signal(server, SIGSTOP);
+	coroutine_set_deadline(coroutine_current(), monotonic_us() + PRONG_MILLISECONDS(50));
+	CU_ASSERT_EQUAL(take(ctx, "hurried", five), -ETIMEDOUT);
+	coroutine_set_deadline(coroutine_current(), INT64_MAX);
+	redis_server_signal(server, SIGCONT);
+
+	/* What was given up is executed all the same; there is no local bucket beside the one in Redis. */
+	CU_ASSERT_EQUAL(take_many(ctx, "hurried", five, 9), 3);
+	size = redis_server_ask(server, "DBSIZE");
+	CU_ASSERT_STRING_EQUAL(size, "1");
+	return 0;
+}
+
+TEST(rate_limit, a_context_out_of_time_does_not_mean_that_redis_is_away)
+{
+	struct redis_server *server = redis_server_new(no_options);
+
+	play(redis_server_url(server), run_out_of_time, server);
+	redis_server_free(server);
+}
+
 /* ---- Redis Cluster ---- */
 
 static int in_cluster(struct prong_ctx *ctx, void *argument)
