@@ -131,6 +131,7 @@ struct worker {
 	int64_t clock; /* monotonic µs, of a moment ago */
 
 	struct loop_task change;
+	bool pausing; /* more is dispatched once the loop has looked at its descriptors: the timer ends it at once */
 	struct event *timer;
 	struct running *spare;
 

@@ -4,7 +4,8 @@
 #include "worker/consumer.h"
 
 #define OVERLAPPED 3		       /* exchanges of a shard at once */
-#define SLICE ((prong_duration)250)    /* µs of starting jobs, then others have a turn */
+#define PART ((size_t)32)	       /* places of an exchange among others, at least */
+#define SLICE ((prong_duration)100)    /* µs of starting jobs, then others have a turn */
 #define AHEAD PRONG_MILLISECONDS(2)    /* jobs that end within that time are fetched ahead */
 #define MEASURED PRONG_MILLISECONDS(5) /* over at least that time */
 #define STALE PRONG_MILLISECONDS(20)   /* what waits that long without a place goes back */
@@ -75,6 +76,18 @@ static size_t share_of(const struct consumer *consumer, size_t places)
 	return all <= own ? places : (places * own + all - 1) / all;
 }
 
+/*
+ * Of all places that the worker has, what one of several exchanges carries: so much that its own cost is small beside
+ * that of its jobs, but so little that the shard and the worker both have something to do.
+ */
+static size_t part_of(size_t places)
+{
+	size_t few = (places + 1) / 2 < PART ? (places + 1) / 2 : PART;
+	size_t part = (places + OVERLAPPED) / (OVERLAPPED + 1);
+
+	return part > few ? part : few;
+}
+
 size_t dispatch_places(const struct consumer *consumer)
 {
 	const struct worker *worker = consumer->worker;
@@ -86,6 +99,8 @@ size_t dispatch_places(const struct consumer *consumer)
 	if (worker->draining || taken >= places || held >= share)
 		return 0;
 	wanted = share - held < places - taken ? share - held : places - taken;
+	if (worker->ahead > 0 && wanted > part_of(places))
+		wanted = part_of(places);
 	return wanted < JOB_BATCH ? wanted : JOB_BATCH;
 }
 
@@ -132,7 +147,10 @@ static void sort(struct worker *worker)
 	}
 }
 
-/* False when not all that have a place could be started now. */
+/*
+ * False when not all that have a place could be started now. A slice is followed by a look at the descriptors, so that
+ * exchanges go out and come in meanwhile.
+ */
 static bool start_jobs(struct worker *worker)
 {
 	int64_t until = worker->clock + SLICE;
@@ -142,7 +160,7 @@ static bool start_jobs(struct worker *worker)
 
 		while (consumer->batches && worker->n_running < worker->concurrency) {
 			if (worker->clock >= until) {
-				worker_changed(worker);
+				worker->pausing = true;
 				return true;
 			}
 			if (!runner_start(consumer))
@@ -191,7 +209,7 @@ static void return_overslept(struct worker *worker)
 static bool exchange_is_wanted(const struct consumer *consumer)
 {
 	const struct worker *worker = consumer->worker;
-	size_t places, much = worker->concurrency < JOB_BATCH ? (worker->concurrency + 1) / 2 : JOB_BATCH / 2;
+	size_t places, much = part_of(worker->concurrency + worker->ahead);
 
 	if (consumer->left || consumer->retry_at > worker->clock || consumer->under_way >= OVERLAPPED)
 		return false;
@@ -257,6 +275,8 @@ static void dispatch(void *argument)
 	bool complete;
 	int64_t next;
 
+	if (worker->pausing)
+		return;
 	worker->clock = monotonic_us();
 	measure(worker);
 	sort(worker);
@@ -268,15 +288,18 @@ static void dispatch(void *argument)
 	tokens_calm(worker);
 	if (worker->draining)
 		start_leaving(worker);
-	next = next_look(worker, complete);
+	next = worker->pausing ? worker->clock : next_look(worker, complete);
 	if (next < INT64_MAX)
 		timer_set(worker->timer, next - worker->clock);
 }
 
-static void on_timer(evutil_socket_t fd, short events, void *worker)
+static void on_timer(evutil_socket_t fd, short events, void *argument)
 {
+	struct worker *worker = argument;
+
 	(void)fd;
 	(void)events;
+	worker->pausing = false;
 	worker_changed(worker);
 }
 
