@@ -117,29 +117,31 @@ static bool take_replies(struct redis_connection *connection)
 	}
 }
 
+/* Returns whether there may be more to read. */
+static bool read_some(struct redis_connection *connection)
+{
+	char bytes[65536];
+	ssize_t size = read(connection->fd, bytes, sizeof(bytes));
+
+	if (size < 0 && (errno == EAGAIN || errno == EINTR))
+		return false;
+	if (size < 0) {
+		redis_connection_fail(connection, "%s", strerror(errno));
+		return false;
+	}
+	if (size == 0) {
+		redis_connection_fail(connection, "the server closed the connection");
+		return false;
+	}
+	redisReaderFeed(connection->reader, bytes, (size_t)size);
+	return take_replies(connection) && size == (ssize_t)sizeof(bytes);
+}
+
+/* What the first replies bring is begun before the next are read: the server has something to do again. */
 static void on_readable(int fd, short what, void *argument)
 {
-	struct redis_connection *connection = argument;
-	char bytes[65536];
-
-	(void)what;
-	for (;;) {
-		ssize_t size = read(fd, bytes, sizeof(bytes));
-
-		if (size < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (size < 0) {
-			redis_connection_fail(connection, "%s", strerror(errno));
-			return;
-		}
-		if (size == 0) {
-			redis_connection_fail(connection, "the server closed the connection");
-			return;
-		}
-		redisReaderFeed(connection->reader, bytes, (size_t)size);
-		if (!take_replies(connection) || size < (ssize_t)sizeof(bytes))
-			return;
-	}
+	(void)fd, (void)what;
+	read_some(argument);
 }
 
 static void write_out(struct redis_connection *connection)
@@ -371,8 +373,8 @@ static bool overdue(const struct redis_connection *connection)
 /* After a stop of our own the replies may lie in the socket while their time has passed: read before judging. */
 static void judge_silence(struct redis_connection *connection)
 {
-	if (overdue(connection))
-		on_readable(connection->fd, EV_READ, connection);
+	while (overdue(connection) && read_some(connection))
+		continue;
 	if (connection->state != REDIS_READY)
 		return;
 	if (overdue(connection))
