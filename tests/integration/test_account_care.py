@@ -341,7 +341,7 @@ class Address(AccountCare):
         token = self.sign_up("before@example.com")
         asked = self.ask_email("After@Example.com", token)
         self.assertEqual((asked.status, asked.json()), (202, {"status": "check_mail"}))
-        self.assertIn("After@Example.com", self.mail("before@example.com", "A new address was asked"))
+        self.assertIn("After@Example.com", self.mail("before@example.com", "Another address was asked"))
         self.assertEqual(self.app.get("/v1/account", token=token).json()["email"], "before@example.com")
         secret = self.secret("After@Example.com", "Confirm your new address", "change-email")
         self.assertNotIn("before@example.com", self.mail("After@Example.com", "Confirm your new address"))
