@@ -195,7 +195,7 @@ class SupervisorTest(unittest.TestCase):
         self.app.environment["JOB_QUEUES"] = "maul"
         self.app.start("work", wait=False)
         self.assertEqual(self.app.process.wait(), 78)
-        self.assertIn("JOB_QUEUES: there is no queue maul; the application has: mail", self.app.process.output())
+        self.assertIn("JOB_QUEUES: there is no queue maul; the application has: default, mail", self.app.process.output())
         self.app.environment.update(JOB_QUEUES="", JOB_PROCESSES="0")
         self.app.start("work", wait=False)
         self.wait_for_line(r"queues that wait for workers elsewhere: all")
