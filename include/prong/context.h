@@ -94,8 +94,9 @@ void prong_log(struct prong_ctx *ctx, enum prong_log_level level, const char *fo
  * waits for a thread already (503). A deadline or cancellation ends only the wait for a thread: work that has begun is
  * waited for, so `argument` may be on the stack, and work must end by itself.
  *
- * `work` runs beside other threads. It makes no call of this library, and touches nothing of `ctx`; what it needs is
- * looked up, and memory allocated, before. What it computes it leaves where `argument` points.
+ * `work` runs beside other threads, at a lower priority than handlers. It makes no call of this library, and touches
+ * nothing of `ctx`; what it needs is looked up, and memory allocated, before. What it computes it leaves where
+ * `argument` points.
  */
 int prong_compute(struct prong_ctx *ctx, int (*work)(void *argument), void *argument);
 
