@@ -99,6 +99,9 @@ static int check_public_url(const char *text, char **ret_reason)
 		return fail(ret_reason, "it is a URL as in https://example.com");
 	if (text[strlen(text) - 1] == '/' || strpbrk(text, "?#"))
 		return fail(ret_reason, "it has no '/' at its end and no query: write https://example.com");
+	/* No page's Origin has one, so each would be another site's. */
+	if (memchr(host + 3, '@', strcspn(host + 3, "/")))
+		return fail(ret_reason, "it has no user and password: write https://example.com");
 	return 0;
 }
 

@@ -158,6 +158,25 @@ TEST(settings, take_what_dev_wrote_last)
 	leave();
 }
 
+TEST(settings, public_url_is_an_origin_that_pages_can_have)
+{
+	static const char *const wrong[] = { "https://user@example.com", "http://a:b@example.com/app",
+					     "https://@example.com" };
+
+	enter();
+	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
+		_cleanup_(freep) char *text = NULL;
+
+		setenv("PUBLIC_URL", wrong[i], 1);
+		text = mistakes_of();
+		CU_ASSERT_PTR_NOT_NULL(strstr(text, "PUBLIC_URL: "));
+		CU_ASSERT_PTR_NOT_NULL(strstr(text, "no user and password"));
+	}
+	setenv("PUBLIC_URL", "https://example.com/@app", 1);
+	settings_free(settings_of());
+	leave();
+}
+
 TEST(settings, reports_every_mistake_at_once)
 {
 	_cleanup_(freep) char *text = NULL;
