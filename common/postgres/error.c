@@ -8,10 +8,11 @@ static const struct {
 	const char *prefix;
 	int meaning;
 } meanings[] = {
-	{ "23505", -EEXIST },	 { "23P01", -EEXIST },	  { "23502", -EINVAL },	   { "23503", -EINVAL },
-	{ "23514", -EINVAL },	 { "22", -EINVAL },	  { "54000", -EINVAL },	   { "40001", -EAGAIN },
-	{ "40P01", -EAGAIN },	 { "55P03", -EAGAIN },	  { "57014", -ETIMEDOUT }, { "57P01", -EHOSTDOWN },
-	{ "57P02", -EHOSTDOWN }, { "57P03", -EHOSTDOWN }, { "08", -EHOSTDOWN },	   { "53300", -EHOSTDOWN },
+	{ "23505", -EEXIST },	 { "23P01", -EEXIST },	  { "23001", -EINVAL },	   { "23502", -EINVAL },
+	{ "23503", -EINVAL },	 { "23514", -EINVAL },	  { "22", -EINVAL },	   { "54000", -EINVAL },
+	{ "40001", -EAGAIN },	 { "40P01", -EAGAIN },	  { "55P03", -EAGAIN },	   { "57014", -ETIMEDOUT },
+	{ "57P01", -EHOSTDOWN }, { "57P02", -EHOSTDOWN }, { "57P03", -EHOSTDOWN }, { "08", -EHOSTDOWN },
+	{ "53300", -EHOSTDOWN },
 };
 
 static const char *sqlstate_of(const PGresult *result)

@@ -216,6 +216,8 @@ static int errors(struct prong_ctx *ctx, void *argument)
 	CU_ASSERT_EQUAL(prong_exec(ctx, "SELEC 1"), -EIO);
 	CU_ASSERT_EQUAL(prong_exec(ctx, "SELECT 1; SELECT 2"), -EIO);
 	CU_ASSERT_EQUAL(prong_exec(ctx, "SELECT * FROM no_such_table"), -EIO);
+	/* PostgreSQL 18 says this of a row that ON DELETE RESTRICT holds, those before it 23503. */
+	CU_ASSERT_EQUAL(prong_exec(ctx, "DO $$ BEGIN RAISE SQLSTATE '23001'; END $$"), -EINVAL);
 	CU_ASSERT_EQUAL(prong_exec(ctx, "DO $$ BEGIN RAISE SQLSTATE '40001'; END $$"), -EAGAIN);
 	CU_ASSERT_EQUAL(prong_exec(ctx, "DO $$ BEGIN RAISE SQLSTATE '40P01'; END $$"), -EAGAIN);
 	/* NULL has no place in an int64_t. */
