@@ -66,8 +66,8 @@ static int64_t empty_at(const struct place *place, int64_t now)
 	return place && place->empty_at > now ? place->empty_at : now;
 }
 
-int local_limits_ask(struct local_limits *limits, int64_t now, const struct bucket buckets[], size_t count,
-		     prong_duration *ret_wait, size_t *ret_which)
+static int ask(struct local_limits *limits, int64_t now, const struct bucket buckets[], size_t count,
+	       prong_duration *ret_wait, size_t *ret_which)
 {
 	prong_duration wait = 0;
 
@@ -105,7 +105,7 @@ void local_limits_charge(struct local_limits *limits, int64_t now, const struct 
 int local_limits_take(struct local_limits *limits, int64_t now, const struct bucket buckets[], size_t count,
 		      prong_duration *ret_wait, size_t *ret_which)
 {
-	int r = local_limits_ask(limits, now, buckets, count, ret_wait, ret_which);
+	int r = ask(limits, now, buckets, count, ret_wait, ret_which);
 
 	if (r == 0)
 		local_limits_charge(limits, now, buckets, count);

@@ -25,8 +25,6 @@ struct local_limits *local_limits_new(void);
 struct local_limits *local_limits_free(struct local_limits *limits); /* returns NULL */
 
 /* As the functions of rate_limit.h. `now` in µs: any clock that does not go back. */
-int local_limits_ask(struct local_limits *limits, int64_t now, const struct bucket buckets[], size_t count,
-		     prong_duration *ret_wait, size_t *ret_which);
 int local_limits_take(struct local_limits *limits, int64_t now, const struct bucket buckets[], size_t count,
 		      prong_duration *ret_wait, size_t *ret_which);
 void local_limits_charge(struct local_limits *limits, int64_t now, const struct bucket buckets[], size_t count);

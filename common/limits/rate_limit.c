@@ -178,11 +178,8 @@ static int try_redis(const struct call *call, const char *function, prong_durati
 
 /* ---- the calls ---- */
 
-typedef int local_decision(struct local_limits *limits, int64_t now, const struct bucket buckets[], size_t count,
-			   prong_duration *ret_wait, size_t *ret_which);
-
-static int decide(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count, const char *function,
-		  local_decision *local, prong_duration *ret_wait, size_t *ret_which)
+int rate_limit_take(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count, prong_duration *ret_wait,
+		    size_t *ret_which)
 {
 	struct call call;
 	size_t which = 0;
@@ -191,24 +188,12 @@ static int decide(struct prong_ctx *ctx, const struct rate_limit limits[], size_
 	call_init(&call, ctx, limits, count);
 	if (call.count == 0)
 		return 0;
-	r = try_redis(&call, function, ret_wait, &which);
+	r = try_redis(&call, "take", ret_wait, &which);
 	if (r == -EHOSTDOWN)
-		r = local(call.limits->local, monotonic_us(), call.buckets, call.count, ret_wait, &which);
+		r = local_limits_take(call.limits->local, monotonic_us(), call.buckets, call.count, ret_wait, &which);
 	if (r == -EDQUOT)
 		*ret_which = call.indices[which < call.count ? which : 0];
 	return r;
-}
-
-int rate_limit_take(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count, prong_duration *ret_wait,
-		    size_t *ret_which)
-{
-	return decide(ctx, limits, count, "take", local_limits_take, ret_wait, ret_which);
-}
-
-int rate_limit_ask(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count, prong_duration *ret_wait,
-		   size_t *ret_which)
-{
-	return decide(ctx, limits, count, "ask", local_limits_ask, ret_wait, ret_which);
 }
 
 /* Redis, or the local table while it is away; nothing to decide. */

@@ -38,10 +38,6 @@ struct rate_limits *rate_limits_free(struct rate_limits *limits);
 int rate_limit_take(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count, prong_duration *ret_wait,
 		    size_t *ret_which);
 
-/* As rate_limit_take(), but only asks. */
-int rate_limit_ask(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count, prong_duration *ret_wait,
-		   size_t *ret_which);
-
 /*
  * Takes one from each, whatever is left: what is taken too much is waited for too, a period more at most. Suspends;
  * errors are logged only.

@@ -43,10 +43,6 @@ local function move(keys, args, present, sign)
 	end
 end
 
-local function ask(keys, args)
-	return longest_wait(keys, args, now())
-end
-
 local function take(keys, args)
 	local present = now()
 	local longest = longest_wait(keys, args, present)
@@ -72,7 +68,6 @@ local function reset(keys)
 end
 
 -- What makes room is let pass where memory is full.
-redis.register_function({ function_name = VERSION .. '_ask', callback = ask, flags = { 'no-writes' } })
 redis.register_function({ function_name = VERSION .. '_take', callback = take })
 redis.register_function({ function_name = VERSION .. '_charge', callback = charge })
 redis.register_function({ function_name = VERSION .. '_give', callback = give, flags = { 'allow-oom' } })

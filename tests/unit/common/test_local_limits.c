@@ -38,7 +38,7 @@ TEST(local_limits, count_to_the_microsecond)
 	CU_ASSERT(!take(limits, now + PRONG_SECONDS(1) - 1, one));
 	CU_ASSERT(take(limits, now + PRONG_SECONDS(1), one));
 	CU_ASSERT(!take(limits, now + PRONG_SECONDS(1), one));
-	CU_ASSERT_EQUAL(local_limits_ask(limits, now + PRONG_SECONDS(1) + 300, &one, 1, &wait, &which), -EDQUOT);
+	CU_ASSERT_EQUAL(local_limits_take(limits, now + PRONG_SECONDS(1) + 300, &one, 1, &wait, &which), -EDQUOT);
 	CU_ASSERT_EQUAL(wait, PRONG_SECONDS(1) - 300);
 
 	/* Six seconds after the first it is empty again, not emptier. */
