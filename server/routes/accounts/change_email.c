@@ -7,13 +7,19 @@
 
 /* ---- asking ---- */
 
-/* Whether somebody has the address is for the mails' job to find out. */
+/*
+ * Whether somebody has the address is for the mails' job to find out. What is noted as asked is void with a new
+ * password, also where the mail is still under way.
+ */
 static int order_mails(struct prong_ctx *ctx, const char *email)
 {
 	prong_uuid id = prong_account_id(ctx);
+	char asked[SECRET_TEXT_SIZE];
 	int r;
 
 	r = prong_begin(ctx);
+	if (r >= 0)
+		r = secret_make(ctx, SECRET_EMAIL_ASKED, id, email, asked);
 	if (r >= 0)
 		r = account_mail(ctx, MAIL_CHANGE_EMAIL, id, email, NULL);
 	if (r >= 0)

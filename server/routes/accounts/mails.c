@@ -220,12 +220,18 @@ static int send_deleted(struct writing *writing)
 	return deliver(writing);
 }
 
-/* A new address that another account has: whose it is hears of it, without a secret. 1: and must not hear anything. */
+/*
+ * A new address that another account has: whose it is hears of it, without a secret. 1: nobody hears anything, for it is
+ * asked no more, or whose it is must not.
+ */
 static int turn_to_owner(struct writing *writing, const struct addressee *asking)
 {
 	struct addressee *owner;
-	int r = find_by_address(writing->ctx, writing->to, &owner);
+	int r = secret_stands(writing->ctx, SECRET_EMAIL_ASKED, asking->id, writing->to);
 
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	r = find_by_address(writing->ctx, writing->to, &owner);
 	if (r < 0 || !owner || prong_uuid_equal(owner->id, asking->id))
 		return r;
 	writing->letter = &taken_letter;

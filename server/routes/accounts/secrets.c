@@ -18,6 +18,7 @@ static const struct {
 	[SECRET_VERIFY] = { "verify", PRONG_HOURS(24), false },
 	[SECRET_RESET] = { "reset", PRONG_MINUTES(30), true },
 	[SECRET_CHANGE_EMAIL] = { "change_email", PRONG_HOURS(24), true },
+	[SECRET_EMAIL_ASKED] = { "email_asked", PRONG_HOURS(24), false },
 };
 
 struct proven {
@@ -74,7 +75,8 @@ int secret_find(struct prong_ctx *ctx, enum secret_purpose purpose, const char *
 
 /*
  * One statement uses up the one presented and voids the others. Of two at once, with the same secret or with siblings,
- * the later waits for the earlier one's rows, finds them used, and gets nothing.
+ * the later waits for the earlier one's rows, finds them used, and gets nothing. A mail that was late may have brought
+ * one that was made after what it rests on was voided: of a new address, that the account has asked for it.
  */
 int secret_use(struct prong_ctx *ctx, enum secret_purpose purpose, const char *text, prong_uuid *ret_account_id,
 	       const char **ret_address)
@@ -84,18 +86,39 @@ int secret_use(struct prong_ctx *ctx, enum secret_purpose purpose, const char *t
 	int r;
 
 	hash(text, hashed);
-	r = prong_query_one(ctx, proven, &proven,
-			    "WITH used AS (UPDATE prong_secrets SET used_at = now()"
-			    " WHERE account_id = (SELECT account_id FROM prong_secrets WHERE hash = decode($1, 'hex')"
-			    " AND purpose = $2 AND used_at IS NULL AND expires_at > now())"
-			    " AND (purpose = $2 OR $3) AND used_at IS NULL RETURNING hash, account_id, address)"
-			    " SELECT account_id, address FROM used WHERE hash = decode($1, 'hex')",
-			    hashed, purposes[purpose].name, purposes[purpose].voids_all);
+	r = prong_query_one(
+		ctx, proven, &proven,
+		"WITH used AS (UPDATE prong_secrets SET used_at = now()"
+		" WHERE account_id = (SELECT account_id FROM prong_secrets WHERE hash = decode($1, 'hex')"
+		" AND purpose = $2 AND used_at IS NULL AND expires_at > now())"
+		" AND (purpose = $2 OR $3) AND used_at IS NULL RETURNING hash, purpose, account_id, address)"
+		" SELECT account_id, address FROM used AS own WHERE hash = decode($1, 'hex')"
+		" AND (purpose <> 'change_email' OR EXISTS (SELECT FROM used AS asked"
+		" WHERE asked.purpose = 'email_asked' AND asked.address = own.address))",
+		hashed, purposes[purpose].name, purposes[purpose].voids_all);
 	if (r < 0)
 		return r;
 	*ret_account_id = proven->account_id;
 	*ret_address = proven->address;
 	return 0;
+}
+
+struct asked {
+	int32_t count;
+};
+
+PRONG_SCHEMA(asked, PRONG_FIELD(asked, count));
+
+int secret_stands(struct prong_ctx *ctx, enum secret_purpose purpose, prong_uuid account_id, const char *address)
+{
+	struct asked *asked;
+	int r;
+
+	r = prong_query_one(ctx, asked, &asked,
+			    "SELECT count(*)::integer FROM prong_secrets WHERE account_id = $1 AND purpose = $2"
+			    " AND address = $3 AND used_at IS NULL AND expires_at > now()",
+			    account_id, purposes[purpose].name, address);
+	return r < 0 ? r : asked->count > 0;
 }
 
 int secret_refuse(struct prong_ctx *ctx)

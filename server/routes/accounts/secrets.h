@@ -12,7 +12,8 @@
 enum secret_purpose {
 	SECRET_VERIFY,	     /* the address belongs to the account: 24 hours */
 	SECRET_RESET,	     /* a new password: 30 minutes */
-	SECRET_CHANGE_EMAIL, /* the new address: 24 hours */
+	SECRET_CHANGE_EMAIL, /* the new address, where one of the next stands beside it: 24 hours */
+	SECRET_EMAIL_ASKED,  /* goes out to nobody: the account has asked for the address: 24 hours */
 };
 
 /*
@@ -32,6 +33,9 @@ int secret_find(struct prong_ctx *ctx, enum secret_purpose purpose, const char *
  */
 int secret_use(struct prong_ctx *ctx, enum secret_purpose purpose, const char *text, prong_uuid *ret_account_id,
 	       const char **ret_address);
+
+/* Whether the account has such a one for the address that is good: 1 or 0. Suspends; errors as prong_query_one(). */
+int secret_stands(struct prong_ctx *ctx, enum secret_purpose purpose, prong_uuid account_id, const char *address);
 
 /* The answer to a secret that is not good: 422 token_refused, whatever is wrong with it. */
 int secret_refuse(struct prong_ctx *ctx);

@@ -212,6 +212,11 @@ TEST(mails, of_disabled_accounts_say_only_that)
 	accounts_close(&fixture);
 }
 
+static void prove_addresses(void)
+{
+	free(durable_sql("UPDATE prong_accounts SET email_verified_at = now()"));
+}
+
 TEST(mails, that_became_untrue_are_not_sent)
 {
 	struct accounts_fixture fixture;
@@ -219,13 +224,37 @@ TEST(mails, that_became_untrue_are_not_sent)
 
 	accounts_open(&fixture);
 	sending.account_id = accounts_add("ada@example.com");
+	prove_addresses();
 	CU_ASSERT_PTR_NULL(send(&fixture, &sending)); /* it was kept */
 	free(durable_sql("UPDATE prong_accounts SET delete_after = '2026-01-15 00:00Z'"));
 	expect(send(&fixture, &sending), "on 2026-01-15 00:00 UTC it will be deleted");
 
 	sending.mail = MAIL_VERIFY;
-	free(durable_sql("UPDATE prong_accounts SET email_verified_at = now()"));
 	CU_ASSERT_PTR_NULL(send(&fixture, &sending));
+	accounts_close(&fixture);
+}
+
+static int ask_address(struct prong_ctx *ctx, void *argument)
+{
+	const struct sending *sending = argument;
+	char asked[SECRET_TEXT_SIZE];
+
+	return secret_make(ctx, SECRET_EMAIL_ASKED, sending->account_id, sending->address, asked);
+}
+
+/* Another password voids what was asked before it; and no job alone gives an account to whoever enqueues it. */
+TEST(mails, bring_no_secret_for_an_address_that_the_account_does_not_ask_for)
+{
+	struct accounts_fixture fixture;
+	struct sending sending = { .mail = MAIL_CHANGE_EMAIL, .address = "eve@example.org" };
+
+	accounts_open(&fixture);
+	sending.account_id = accounts_add("ada@example.com");
+	CU_ASSERT_PTR_NULL(send(&fixture, &sending));
+	CU_ASSERT_EQUAL_FATAL(accounts_run(&fixture, ask_address, &sending), 0);
+	free(durable_sql("UPDATE prong_secrets SET used_at = now()"));
+	CU_ASSERT_PTR_NULL(send(&fixture, &sending));
+	CU_ASSERT_EQUAL(durable_count("SELECT count(*) FROM prong_secrets WHERE purpose = 'change_email'"), 0);
 	accounts_close(&fixture);
 }
 
@@ -238,6 +267,8 @@ TEST(mails, about_a_new_address_go_there_and_to_the_old_one)
 	accounts_open(&fixture);
 	proof.owner = sending.account_id = accounts_add("old@example.com");
 	accounts_add("Grace@example.com");
+	prove_addresses();
+	CU_ASSERT_EQUAL_FATAL(accounts_run(&fixture, ask_address, &sending), 0);
 	send(&fixture, &sending);
 	expect(sending.text, "To: <New@example.org>\r\n");
 	CU_ASSERT_PTR_NULL(strstr(sending.text, "old@example.com")); /* it may be a stranger's */
@@ -246,16 +277,18 @@ TEST(mails, about_a_new_address_go_there_and_to_the_old_one)
 
 	/* Of one that is taken its owner hears, and nobody gets a secret. */
 	sending.address = "grace@EXAMPLE.com";
+	CU_ASSERT_EQUAL_FATAL(accounts_run(&fixture, ask_address, &sending), 0);
 	send(&fixture, &sending);
 	expect(sending.text, "To: <Grace@example.com>\r\n");
 	expect(sending.text, "It is yours");
 	CU_ASSERT_PTR_NULL(strstr(sending.text, "token="));
-	CU_ASSERT_EQUAL(durable_count("SELECT count(*) FROM prong_secrets"), 1);
+	CU_ASSERT_EQUAL(durable_count("SELECT count(*) FROM prong_secrets WHERE purpose = 'change_email'"), 1);
 	free(durable_sql("UPDATE prong_accounts SET disabled_at = now() WHERE email = 'Grace@example.com'"));
 	CU_ASSERT_PTR_NULL(send(&fixture, &sending));
 
 	/* Its own, written otherwise, is not taken. */
 	sending.address = "OLD@example.com";
+	CU_ASSERT_EQUAL_FATAL(accounts_run(&fixture, ask_address, &sending), 0);
 	expect(send(&fixture, &sending), "#token=");
 
 	sending.mail = MAIL_EMAIL_CHANGING;
@@ -292,6 +325,7 @@ TEST(mails, show_what_clients_sent_as_text)
 
 	accounts_open(&fixture);
 	sending.account_id = accounts_add("ada@example.com");
+	prove_addresses();
 	sending.about = "Fire{token}{link}\r\nBcc: eve@example.com\r\n\r\n.\r\nfox\x7f\x01 \xff\xc2\xa9";
 	send(&fixture, &sending);
 	expect(sending.text, "\r\n    Fire{token}{link}  Bcc: eve@example.com    .  fox   ?=C2=A9\r\n");

@@ -1,0 +1,99 @@
+"""What somebody who has the source would try against accounts: each was once possible, or nearly so."""
+import email
+import json
+import re
+import unittest
+
+from harness import App, Services, binary, wait_for
+
+PASSWORD = "correct horse battery"
+OTHER_PASSWORD = "violet anchor sundial"
+TOKEN = re.compile(r"^    \S+/[a-z-]+#token=([A-Za-z0-9_-]{43})$", re.MULTILINE)
+
+
+class Hostile(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.services = Services()
+        cls.addClassCleanup(cls.services.stop)
+        cls.app = App(binary("prong"), cls.services, PASSWORD_HASHES=2, WEB_CONCURRENCY=1)
+        cls.addClassCleanup(cls.app.stop)
+        cls.app.command("migrate", "up")
+        cls.app.start()
+
+    # ---- requests ----
+
+    def sign_in(self, address, password=PASSWORD, **options):
+        response = self.app.post("/v1/sessions", {"email": address, "password": password}, **options)
+        self.assertEqual(response.status, 201, response)
+        return response.json()["access_token"]
+
+    def sign_up(self, address, proven=False):
+        """A new account; returns an access token."""
+        response = self.app.post("/v1/accounts", {"email": address, "password": PASSWORD})
+        self.assertEqual(response.status, 201, response)
+        if proven:
+            self.services.sql(f"UPDATE prong_accounts SET email_verified_at = now() WHERE email = '{address}'")
+        return self.sign_in(address)
+
+    def make_key(self, token, name="machine"):
+        response = self.app.post("/v1/account/api-keys", {"name": name}, token=token)
+        self.assertEqual(response.status, 201, response)
+        return response.json()
+
+    def change_password(self, token):
+        response = self.app.request("PUT", "/v1/account/password", {"current_password": PASSWORD,
+                                                                    "password": OTHER_PASSWORD}, token=token)
+        self.assertEqual(response.status, 204, response)
+
+    def reset_password(self, address):
+        self.assertEqual(self.app.post("/v1/password-resets", {"email": address}).status, 202)
+        (secret,), = [TOKEN.findall(text) for text in self.mails(address, "Choose a new password")]
+        response = self.app.post("/v1/password-resets/confirm", {"token": secret, "password": OTHER_PASSWORD})
+        self.assertEqual(response.status, 204, response)
+
+    def queue(self, verb, name):
+        self.app.command("queues", verb, name)
+
+    # ---- what became of them ----
+
+    def account_id(self, address):
+        return self.services.sql(f"SELECT id FROM prong_accounts WHERE email = '{address}'")[0][0]
+
+    def mails(self, address, subject=""):
+        """The texts of the mails to an address, once all that were ordered are sent or found needless."""
+        wait_for(lambda: self.services.sql("SELECT count(*) FROM prong_outbox WHERE queue = 'mail'") == [["0"]],
+                 "all mails are sent")
+        mails = [email.message_from_bytes(path.read_bytes())
+                 for path in sorted((self.app.folder / "mail").glob("*.eml"))]
+        return [mail.get_payload(decode=True).decode().replace("\r\n", "\n") for mail in mails
+                if mail["To"] == f"<{address}>" and subject in mail["Subject"]]
+
+    # ---- mails ----
+
+    def test_a_new_password_voids_a_change_of_address_whose_mail_is_still_under_way(self):
+        token = self.sign_up("owner@example.com", proven=True)
+        self.queue("pause", "mail")
+        asked = self.app.post("/v1/account/email", {"email": "thief@example.com"}, token=token)
+        self.assertEqual(asked.status, 202, asked)
+        self.change_password(token)
+        self.queue("resume", "mail")
+        self.assertEqual(len(self.mails("owner@example.com", "Another address was asked")), 1)
+        self.assertEqual(self.mails("thief@example.com"), [])
+
+    def test_an_administrator_gets_nobodys_account_by_a_job(self):
+        self.sign_up("victim@example.com", proven=True)
+        self.sign_up("admin@example.com", proven=True)
+        self.app.command("accounts", "grant", "admin@example.com", "admin")
+        payload = {"mail": "change_email", "account_id": self.account_id("victim@example.com"),
+                   "address": "evil@example.com"}
+        added = self.app.post("/v1/admin/jobs", {"name": "account_mail", "payload": payload},
+                              token=self.sign_in("admin@example.com"))
+        self.assertEqual(added.status, 201, added)
+        self.assertEqual(self.mails("evil@example.com"), [])
+        self.assertEqual(self.services.sql("SELECT count(*) FROM prong_secrets WHERE purpose = 'change_email'"
+                                           " AND address = 'evil@example.com'"), [["0"]])
+
+
+if __name__ == "__main__":
+    unittest.main()
