@@ -71,6 +71,18 @@ class Hostile(unittest.TestCase):
 
     # ---- mails ----
 
+    def test_a_stranger_is_not_written_to_in_words_of_whoever_gave_their_address(self):
+        address = "stranger@example.com"
+        token = self.sign_up(address)
+        for number in range(8):
+            key = self.make_key(token, f"You have won, see evil.example/{number}")
+            self.app.request("DELETE", f"/v1/account/api-keys/{key['id']}", token=token)
+            self.sign_in(address, headers={"User-Agent": f"You have won, see https://evil.example/{number}"})
+        self.change_password(token)
+        mails = self.mails(address)
+        self.assertEqual(len(mails), 1, mails)
+        self.assertIn("To confirm that it is yours", mails[0])
+
     def test_a_new_password_voids_a_change_of_address_whose_mail_is_still_under_way(self):
         token = self.sign_up("owner@example.com", proven=True)
         self.queue("pause", "mail")

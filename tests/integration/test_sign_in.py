@@ -121,6 +121,10 @@ class WhoIsLetIn(SignIn):
 
 
 class NewDevices(SignIn):
+    def setUp(self):
+        super().setUp()
+        self.change("email_verified_at = now()")
+
     def test_the_first_sign_in_is_no_news(self):
         self.session(headers={"User-Agent": "Known/1"})
         self.session(headers={"User-Agent": "Known/1"})

@@ -109,13 +109,26 @@ static int find(struct prong_ctx *ctx, const struct account_mail_order *order, s
 	return r == -ENOENT ? 0 : r;
 }
 
-/* Whether what the mail says is still so. */
+/*
+ * To an address that nobody has proven goes what proves it, what is limited by address (abuse.c), and what whoever runs
+ * this does: else whoever signs up with a stranger's address could have us write to them without end, and choose a part
+ * of the words.
+ */
+static bool is_for_proven(enum account_mail mail)
+{
+	return mail != MAIL_VERIFY && mail != MAIL_RESET && mail != MAIL_ADDRESS_IN_USE && mail != MAIL_CHANGE_EMAIL &&
+	       mail != MAIL_EMAIL_CHANGED && mail != MAIL_DISABLED;
+}
+
+/* Whether what the mail says is still so, and for its account to hear. */
 static bool is_true(enum account_mail mail, const struct addressee *addressee)
 {
 	if (addressee->is_disabled || mail == MAIL_DISABLED)
 		return addressee->is_disabled && mail == MAIL_DISABLED;
 	if (mail == MAIL_VERIFY)
 		return !addressee->is_verified;
+	if (!addressee->is_verified && is_for_proven(mail))
+		return false;
 	return mail != MAIL_DELETION || addressee->delete_after.set;
 }
 

@@ -234,6 +234,30 @@ TEST(mails, that_became_untrue_are_not_sent)
 	accounts_close(&fixture);
 }
 
+/* It may be a stranger's, who did not ask for any, and whoever gave it would choose the words. */
+TEST(mails, of_what_an_account_does_go_to_no_address_that_is_not_proven)
+{
+	static const enum account_mail told[] = { MAIL_PASSWORD_CHANGED, MAIL_EMAIL_CHANGING, MAIL_NEW_DEVICE,
+						  MAIL_DELETION, MAIL_API_KEY_CREATED };
+	struct accounts_fixture fixture;
+	struct sending sending = { .about = "Look at https://evil.example" };
+
+	accounts_open(&fixture);
+	sending.account_id = accounts_add("ada@example.com");
+	free(durable_sql("UPDATE prong_accounts SET delete_after = now() + interval '1 hour'"));
+	for (size_t i = 0; i < ARRAY_SIZE(told); i++) {
+		sending.mail = told[i];
+		CU_ASSERT_PTR_NULL(send(&fixture, &sending));
+	}
+	prove_addresses();
+	for (size_t i = 0; i < ARRAY_SIZE(told); i++) {
+		sending.mail = told[i];
+		CU_ASSERT_PTR_NOT_NULL(send(&fixture, &sending));
+	}
+	free(sending.text);
+	accounts_close(&fixture);
+}
+
 static int ask_address(struct prong_ctx *ctx, void *argument)
 {
 	const struct sending *sending = argument;
