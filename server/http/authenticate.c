@@ -91,16 +91,10 @@ static int verify_api_key(const struct question *question, struct principal *ret
 	if (r < 0)
 		return refuse_unknown(question, r);
 	r = api_keys_verify(keys, ctx, text, size, ret_principal);
-	if (r == 0) {
-		abuse_passed(ctx, WAY_KEY, NULL);
-		return 0;
-	}
-	if (r == -EACCES) {
-		abuse_failed(ctx, WAY_KEY, NULL);
+	abuse_settle(ctx, WAY_KEY, NULL, verdict_of(r));
+	if (r == -EACCES)
 		return refuse_invalid(question, "unknown API key");
-	}
-	abuse_undecided(ctx, WAY_KEY, NULL);
-	return refuse_unknown(question, r);
+	return r < 0 ? refuse_unknown(question, r) : 0;
 }
 
 /* A token that we may have made. -ENOKEY: it names none of the keys that this process has; -EHOSTDOWN: it has none. */

@@ -211,7 +211,7 @@ static int refuse(struct prong_ctx *ctx, enum way_in way, const struct rate_limi
 	return r;
 }
 
-/* That one is charged too, whatever it has left, so that abuse_passed() gives back what was taken. */
+/* That one is charged too, whatever it has left, so that abuse_settle() gives back what was taken. */
 static int take_all_but(struct prong_ctx *ctx, struct try *try, size_t exempt, prong_duration *ret_wait,
 			size_t *ret_which)
 {
@@ -247,35 +247,27 @@ int abuse_check(struct prong_ctx *ctx, enum way_in way, const char *account)
 	return r == -EDQUOT ? refuse(ctx, way, &try.limits[which], wait) : r;
 }
 
-void abuse_failed(struct prong_ctx *ctx, enum way_in way, const char *account)
+enum verdict verdict_of(int result)
 {
-	(void)ctx;
-	(void)account;
-	count(way, FAILED);
+	if (result >= 0)
+		return VERDICT_RIGHT;
+	return result == -ENOENT || result == -EACCES ? VERDICT_WRONG : VERDICT_UNKNOWN;
 }
 
-void abuse_passed(struct prong_ctx *ctx, enum way_in way, const char *account)
+void abuse_settle(struct prong_ctx *ctx, enum way_in way, const char *account, enum verdict verdict)
 {
 	struct rate_limit limits[RATE_LIMITS_MAX];
 	struct try try;
 
-	count(way, PASSED);
-	if (!is_on(ctx))
+	if (verdict != VERDICT_UNKNOWN)
+		count(way, verdict == VERDICT_RIGHT ? PASSED : FAILED);
+	if (verdict == VERDICT_WRONG || !is_on(ctx))
 		return;
 	try_init(&try, ctx, way, account);
-	rate_limit_reset(ctx, limits, select_limits(&try, EMPTY, limits));
-	rate_limit_give(ctx, limits, select_limits(&try, GIVE_BACK, limits));
-}
-
-void abuse_undecided(struct prong_ctx *ctx, enum way_in way, const char *account)
-{
-	struct rate_limit limits[RATE_LIMITS_MAX];
-	struct try try;
-
-	if (!is_on(ctx))
-		return;
-	try_init(&try, ctx, way, account);
-	rate_limit_give(ctx, limits, select_limits(&try, EMPTY, limits));
+	if (verdict == VERDICT_RIGHT)
+		rate_limit_reset(ctx, limits, select_limits(&try, EMPTY, limits));
+	else
+		rate_limit_give(ctx, limits, select_limits(&try, EMPTY, limits));
 	rate_limit_give(ctx, limits, select_limits(&try, GIVE_BACK, limits));
 }
 

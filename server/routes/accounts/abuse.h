@@ -27,14 +27,22 @@ enum way_in {
  * without Redis.
  *
  * What was let through counts as wrong from here on, so that many at once are no more than one after the other, until
- * abuse_passed() or abuse_undecided() takes that back.
+ * abuse_settle() says that it was not.
  */
 int abuse_check(struct prong_ctx *ctx, enum way_in way, const char *account);
 
-/* It was a wrong secret; or the right one; or nobody knows, because something of ours failed. The last two suspend. */
-void abuse_failed(struct prong_ctx *ctx, enum way_in way, const char *account);
-void abuse_passed(struct prong_ctx *ctx, enum way_in way, const char *account);
-void abuse_undecided(struct prong_ctx *ctx, enum way_in way, const char *account);
+/* What a try has shown. */
+enum verdict {
+	VERDICT_UNKNOWN, /* something of ours failed */
+	VERDICT_WRONG,
+	VERDICT_RIGHT,
+};
+
+/* That of the function that looked: -ENOENT and -EACCES are wrong, 0 and more right. */
+enum verdict verdict_of(int result);
+
+/* After abuse_check(), once it is known. Suspends; errors are logged only. */
+void abuse_settle(struct prong_ctx *ctx, enum way_in way, const char *account, enum verdict verdict);
 
 /*
  * Whoever has the account has proven it in another way: what was wrong before counts no more, for this source and for

@@ -105,14 +105,9 @@ int confirm_email_change(struct prong_ctx *ctx)
 	if (r < 0)
 		return r;
 	r = change(ctx, in->token);
-	if (r == -ENOENT) {
-		abuse_failed(ctx, WAY_PROOF, NULL);
+	prong_rollback(ctx);
+	abuse_settle(ctx, WAY_PROOF, NULL, verdict_of(r));
+	if (r == -ENOENT)
 		return secret_refuse(ctx);
-	}
-	if (r < 0) {
-		abuse_undecided(ctx, WAY_PROOF, NULL);
-		return r;
-	}
-	abuse_passed(ctx, WAY_PROOF, NULL);
-	return prong_reply_empty(ctx, 204);
+	return r < 0 ? r : prong_reply_empty(ctx, 204);
 }

@@ -40,16 +40,10 @@ static int verify_current(struct prong_ctx *ctx, const struct own_password *own,
 	if (strlen(password) <= PASSWORD_MAX_SIZE)
 		r = password_verify(ctx->runtime->password_hasher, prong_account_id(ctx), password, own->password_hash,
 				    NULL);
-	if (r == 0) {
-		abuse_passed(ctx, WAY_PASSWORD, account);
-		return 0;
-	}
-	if (r != -EACCES && r != -EINVAL) {
-		abuse_undecided(ctx, WAY_PASSWORD, account);
-		return r;
-	}
-	abuse_failed(ctx, WAY_PASSWORD, account);
-	return refuse(ctx);
+	if (r == -EINVAL)
+		r = -EACCES;
+	abuse_settle(ctx, WAY_PASSWORD, account, verdict_of(r));
+	return r == -EACCES ? refuse(ctx) : r;
 }
 
 /* Not where the password is no longer the one that was verified. */
@@ -89,7 +83,7 @@ int change_password(struct prong_ctx *ctx)
 	r = prong_query_one(ctx, own_password, &own,
 			    "SELECT email, name, password_hash FROM prong_accounts WHERE id = $1", id);
 	if (r < 0)
-		abuse_undecided(ctx, WAY_PASSWORD, account);
+		abuse_settle(ctx, WAY_PASSWORD, account, VERDICT_UNKNOWN);
 	if (r == -ENOENT)
 		return account_gone(ctx);
 	if (r >= 0)

@@ -111,6 +111,6 @@ int create_account(struct prong_ctx *ctx)
 	r = prong_commit(ctx);
 	if (r < 0)
 		return r;
-	abuse_passed(ctx, WAY_SIGN_UP, NULL);
+	abuse_settle(ctx, WAY_SIGN_UP, NULL, VERDICT_RIGHT);
 	return answer(ctx, account, is_new);
 }

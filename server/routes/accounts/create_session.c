@@ -204,11 +204,8 @@ static int start_in_transaction(struct prong_ctx *ctx, const struct known_accoun
 
 /* ---- the handler ---- */
 
-/* What to keep of an attempt against guessing. */
-enum outcome { UNDECIDED, WRONG, RIGHT };
-
 static int admit(struct prong_ctx *ctx, const struct known_account *known, const struct credentials *in,
-		 const char *new_hash, enum outcome *ret_outcome)
+		 const char *new_hash, enum verdict *ret_verdict)
 {
 	struct session *session;
 	int r;
@@ -217,26 +214,26 @@ static int admit(struct prong_ctx *ctx, const struct known_account *known, const
 	if (r < 0)
 		prong_rollback(ctx);
 	if (r == -ENOENT && !ctx->problem.status) {
-		*ret_outcome = WRONG;
+		*ret_verdict = VERDICT_WRONG;
 		return refuse(ctx, known);
 	}
 	if (r < 0)
 		return r;
-	*ret_outcome = RIGHT;
+	*ret_verdict = VERDICT_RIGHT;
 	return session_reply(ctx, 201, session, in->cookie);
 }
 
 /* `email` is normalised; NULL: nobody can have it. */
-static int sign_in(struct prong_ctx *ctx, const struct credentials *in, const char *email, enum outcome *ret_outcome)
+static int sign_in(struct prong_ctx *ctx, const struct credentials *in, const char *email, enum verdict *ret_verdict)
 {
 	struct known_account *known = NULL;
 	bool needs_rehash;
 	int r;
 
-	*ret_outcome = UNDECIDED;
+	*ret_verdict = VERDICT_UNKNOWN;
 	/* Neither can be anybody's: sign-up does not take them. */
 	if (!email || strlen(in->password) > PASSWORD_MAX_SIZE) {
-		*ret_outcome = WRONG;
+		*ret_verdict = VERDICT_WRONG;
 		return refuse(ctx, NULL);
 	}
 	r = prong_query_one(ctx, known_account, &known, SELECT_KNOWN " AND email_normalised = $2", SESSIONS_KEPT,
@@ -245,16 +242,16 @@ static int sign_in(struct prong_ctx *ctx, const struct credentials *in, const ch
 		return r;
 	r = verify(ctx, known, in->password, &needs_rehash);
 	if (r == -EACCES || (r == 0 && is_hidden(ctx, known))) {
-		*ret_outcome = WRONG;
+		*ret_verdict = VERDICT_WRONG;
 		return refuse(ctx, known);
 	}
 	if (r < 0)
 		return r;
 	if (known->disabled) {
-		*ret_outcome = RIGHT;
+		*ret_verdict = VERDICT_RIGHT;
 		return refuse_disabled(ctx, known);
 	}
-	return admit(ctx, known, in, needs_rehash ? rehash(ctx, known, in->password) : NULL, ret_outcome);
+	return admit(ctx, known, in, needs_rehash ? rehash(ctx, known, in->password) : NULL, ret_verdict);
 }
 
 int create_session(struct prong_ctx *ctx)
@@ -262,7 +259,7 @@ int create_session(struct prong_ctx *ctx)
 	const struct credentials *in = prong_body(ctx, credentials);
 	char normalised[EMAIL_SIZE];
 	const char *email = email_normalise(in->email, normalised) < 0 ? NULL : normalised;
-	enum outcome outcome;
+	enum verdict verdict;
 	int r;
 
 	if (!keyring_current(ctx->runtime->keyring))
@@ -273,12 +270,7 @@ int create_session(struct prong_ctx *ctx)
 	r = abuse_check(ctx, WAY_SIGN_IN, email);
 	if (r < 0)
 		return r;
-	r = sign_in(ctx, in, email, &outcome);
-	if (outcome == RIGHT)
-		abuse_passed(ctx, WAY_SIGN_IN, email);
-	else if (outcome == WRONG)
-		abuse_failed(ctx, WAY_SIGN_IN, email);
-	else
-		abuse_undecided(ctx, WAY_SIGN_IN, email);
+	r = sign_in(ctx, in, email, &verdict);
+	abuse_settle(ctx, WAY_SIGN_IN, email, verdict);
 	return r;
 }

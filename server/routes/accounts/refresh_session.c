@@ -229,6 +229,7 @@ int refresh_session(struct prong_ctx *ctx)
 {
 	struct presented presented;
 	struct session *session;
+	enum verdict verdict;
 	int r;
 
 	r = abuse_check(ctx, WAY_REFRESH, NULL);
@@ -238,11 +239,7 @@ int refresh_session(struct prong_ctx *ctx)
 	if (r == 0)
 		r = refresh(ctx, &presented, &session);
 	prong_rollback(ctx);
-	if (r == 0)
-		abuse_passed(ctx, WAY_REFRESH, NULL);
-	else if (ctx->problem.status == 401)
-		abuse_failed(ctx, WAY_REFRESH, NULL);
-	else
-		abuse_undecided(ctx, WAY_REFRESH, NULL);
+	verdict = r == 0 ? VERDICT_RIGHT : ctx->problem.status == 401 ? VERDICT_WRONG : VERDICT_UNKNOWN;
+	abuse_settle(ctx, WAY_REFRESH, NULL, verdict);
 	return r < 0 ? r : session_reply(ctx, 200, session, presented.cookie);
 }

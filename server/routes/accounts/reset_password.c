@@ -77,12 +77,7 @@ static int find(struct prong_ctx *ctx, const char *token, struct resetting **ret
 		r = prong_query_one(ctx, resetting, ret_resetting,
 				    "SELECT id, email, name FROM prong_accounts WHERE id = $1 AND disabled_at IS NULL",
 				    id);
-	if (r >= 0)
-		abuse_passed(ctx, WAY_PROOF, NULL);
-	else if (r == -ENOENT)
-		abuse_failed(ctx, WAY_PROOF, NULL);
-	else
-		abuse_undecided(ctx, WAY_PROOF, NULL);
+	abuse_settle(ctx, WAY_PROOF, NULL, verdict_of(r));
 	return r;
 }
 

@@ -39,17 +39,11 @@ int verify_account(struct prong_ctx *ctx)
 	if (r < 0)
 		return r;
 	r = verify(ctx, in->token);
-	if (r == -ENOENT) {
-		prong_rollback(ctx);
-		abuse_failed(ctx, WAY_PROOF, NULL);
+	prong_rollback(ctx);
+	abuse_settle(ctx, WAY_PROOF, NULL, verdict_of(r));
+	if (r == -ENOENT)
 		return secret_refuse(ctx);
-	}
-	if (r < 0) {
-		abuse_undecided(ctx, WAY_PROOF, NULL);
-		return r;
-	}
-	abuse_passed(ctx, WAY_PROOF, NULL);
-	return prong_reply_empty(ctx, 204);
+	return r < 0 ? r : prong_reply_empty(ctx, 204);
 }
 
 int ask_verification(struct prong_ctx *ctx)
@@ -67,6 +61,5 @@ int ask_verification(struct prong_ctx *ctx)
 	r = account_mail(ctx, MAIL_VERIFY, unknown, normalised, NULL);
 	if (r < 0)
 		return r;
-	abuse_passed(ctx, WAY_MAIL, normalised);
 	return prong_reply(ctx, 202, notice, &notice_check_mail);
 }
