@@ -46,10 +46,10 @@ class Hostile(unittest.TestCase):
                                                                     "password": OTHER_PASSWORD}, token=token)
         self.assertEqual(response.status, 204, response)
 
-    def reset_password(self, address):
+    def reset_password(self, address, password=OTHER_PASSWORD):
         self.assertEqual(self.app.post("/v1/password-resets", {"email": address}).status, 202)
-        (secret,), = [TOKEN.findall(text) for text in self.mails(address, "Choose a new password")]
-        response = self.app.post("/v1/password-resets/confirm", {"token": secret, "password": OTHER_PASSWORD})
+        secret, = TOKEN.findall(self.mails(address, "Choose a new password")[-1])
+        response = self.app.post("/v1/password-resets/confirm", {"token": secret, "password": password})
         self.assertEqual(response.status, 204, response)
 
     def queue(self, verb, name):
@@ -92,6 +92,20 @@ class Hostile(unittest.TestCase):
         self.queue("resume", "mail")
         self.assertEqual(len(self.mails("owner@example.com", "Another address was asked")), 1)
         self.assertEqual(self.mails("thief@example.com"), [])
+
+    # ---- accounts that were there before their owner ----
+
+    def test_who_signed_up_with_anothers_address_keeps_no_key_when_its_owner_comes(self):
+        address = "late@example.com"
+        key = self.make_key(self.sign_up(address))["key"]
+        self.assertEqual(self.app.get("/v1/account", token=key).status, 200)
+        self.reset_password(address)
+        self.assertEqual(self.app.get("/v1/account", token=key).status, 401)
+        self.assertEqual(self.services.sql("SELECT detail FROM prong_audit WHERE action = 'api_key.delete_all'"),
+                         [['{"count": 1}']])
+        own = self.make_key(self.sign_in(address, OTHER_PASSWORD))["key"]
+        self.reset_password(address, PASSWORD)
+        self.assertEqual(self.app.get("/v1/account", token=own).status, 200)
 
     def test_an_administrator_gets_nobodys_account_by_a_job(self):
         self.sign_up("victim@example.com", proven=True)

@@ -45,6 +45,10 @@ prong_handler create_api_key; /* POST /v1/account/api-keys */
 prong_handler list_api_keys;  /* GET /v1/account/api-keys */
 prong_handler delete_api_key; /* DELETE /v1/account/api-keys/{id} */
 
+/* Revokes all of an account, in the context's transaction, with one line in the audit log. Suspends; as prong_exec().
+ */
+int api_keys_revoke_all(struct prong_ctx *ctx, prong_uuid account_id);
+
 /* Housekeeping: revoked ones go after a month. Suspends; 0, errors as prong_exec(). */
 int api_keys_purge(struct prong_ctx *ctx);
 

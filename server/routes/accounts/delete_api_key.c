@@ -56,6 +56,38 @@ int delete_api_key(struct prong_ctx *ctx)
 	return prong_reply_empty(ctx, 204);
 }
 
+struct gone_id {
+	prong_uuid id;
+};
+PRONG_SCHEMA(gone_id, PRONG_FIELD(gone_id, id));
+
+int api_keys_revoke_all(struct prong_ctx *ctx, prong_uuid account_id)
+{
+	prong_uuid *ids;
+	struct gone_id *gone;
+	size_t count;
+	int r;
+
+	r = prong_query(ctx, gone_id, &gone, &count,
+			"UPDATE prong_api_keys SET revoked_at = now() WHERE account_id = $1 AND revoked_at IS NULL"
+			" RETURNING id",
+			account_id);
+	if (r < 0 || count == 0)
+		return r;
+	ids = prong_alloc(ctx, count * sizeof(*ids));
+	for (size_t i = 0; i < count; i++)
+		ids[i] = gone[i].id;
+	r = revocations_add_all(ctx, ids, count);
+	if (r < 0)
+		return r;
+	return audit(ctx, &(struct audit_event){
+				  .account_id = account_id,
+				  .action = "api_key.delete_all",
+				  .result = AUDIT_OK,
+				  .detail = { prong_format(ctx, "{\"count\":%zu}", count) },
+			  });
+}
+
 int api_keys_purge(struct prong_ctx *ctx)
 {
 	int r;

@@ -32,7 +32,8 @@ const struct letter letters[] = {
 	[MAIL_PASSWORD_CHANGED] = {
 		NULL, 0, "Your password for {app} was changed",
 		"On {when} the password of your account of {app} ({site}), {address}, was changed. All other "
-		"sessions were signed out, and codes that were sent before are void. API keys still work.\n\n"
+		"sessions were signed out, and codes that were sent before are void. API keys still work, unless "
+		"the address was not confirmed before: then those that there were are revoked.\n\n"
 		"If this was not you, ask for a new password now, then look at your API keys and revoke those that "
 		"you do not know.\n",
 	},
