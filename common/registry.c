@@ -196,9 +196,9 @@ static void check_route(struct builder *builder, const struct prong_route *route
 		mistake(builder, "%s: it has no handler", user);
 	if (route->method == PRONG_GET && route->body)
 		mistake(builder, "%s: a GET takes no body", user);
-	if (!access_name(route->access))
+	if (route->access && !access_name(route->access))
 		mistake(builder, "%s: its access is none of PRONG_PUBLIC, PRONG_SIGNED_IN, PRONG_ADMIN", user);
-	if (route->access == PRONG_PUBLIC && (route->scope || route->recent))
+	if (route->access <= PRONG_PUBLIC && (route->scope || route->recent))
 		mistake(builder, "%s: it asks for %s, so its access is PRONG_SIGNED_IN or PRONG_ADMIN", user,
 			route->scope ? "a scope" : "a recent sign-in");
 	if (route->scope && !scope_is_valid(route->scope))
@@ -222,7 +222,11 @@ static void check_routes(struct builder *builder)
 		const char *reason = "";
 
 		check_route(builder, route);
-		if (route->access != PRONG_PUBLIC && access_name(route->access) && !accounts)
+		if (!route->access && accounts)
+			mistake(builder,
+				"%s: say who may use it: .access = PRONG_PUBLIC, PRONG_SIGNED_IN or PRONG_ADMIN",
+				route_name(builder, route));
+		if (route->access > PRONG_PUBLIC && access_name(route->access) && !accounts)
 			mistake(builder, "%s: %s needs the module prong_accounts: add it to .modules",
 				route_name(builder, route), access_name(route->access));
 		shapes[i] = path_shape(builder, route->path, &reason);
@@ -428,7 +432,7 @@ static void add_routes(struct builder *builder, const char *owner, const struct 
 				owner ? owner : "the application");
 			return;
 		}
-		if (builder->public_only && routes->access != PRONG_PUBLIC)
+		if (builder->public_only && routes->access > PRONG_PUBLIC)
 			continue;
 		registry->routes = reallocate(registry->routes, (registry->n_routes + 1) * sizeof(*registry->routes));
 		registry->routes[registry->n_routes++] = routes;

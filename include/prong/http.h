@@ -3,9 +3,9 @@
  *
  * Before a handler runs, the request has been parsed (RFC 9112), matched, its token verified where the route asks for
  * one, and its body and query string parsed, validated and bound to their records. Whatever was wrong has been answered
- * as application/problem+json (RFC 9457): 400 malformed, 401 no or bad token, 403 without what the route asks for (scope,
- * recent sign-in) or sent by another site with a browser's cookie, 404, 405 with Allow, 413, 415, 422 with every wrong
- * field and its JSON pointer (RFC 6901).
+ * as application/problem+json (RFC 9457): 400 malformed, 401 no or bad token, 403 without what the route asks for
+ * (scope, recent sign-in) or sent by another site with a browser's cookie, 404, 405 with Allow, 413, 415, 422 with
+ * every wrong field and its JSON pointer (RFC 6901).
  */
 #ifndef PRONG_HTTP_H
 #define PRONG_HTTP_H
@@ -23,8 +23,12 @@ enum prong_method {
 	PRONG_DELETE,
 };
 
+/*
+ * Who may use a route. In an application with accounts each route says so, or it does not start: what was forgotten is
+ * never open to all. In one without, 0 is PRONG_PUBLIC.
+ */
 enum prong_access {
-	PRONG_PUBLIC,
+	PRONG_PUBLIC = 1,
 	PRONG_SIGNED_IN, /* a valid access token or API key, or 401 */
 	PRONG_ADMIN,	 /* likewise, of an account that has the scope "admin", or 403 */
 };

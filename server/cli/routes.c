@@ -6,6 +6,7 @@ static const char *const methods[] = {
 };
 
 static const char *const accesses[] = {
+	"public", /* of an application without accounts */
 	[PRONG_PUBLIC] = "public",
 	[PRONG_SIGNED_IN] = "signed in",
 	[PRONG_ADMIN] = "admin",

@@ -277,7 +277,7 @@ int authenticate(struct exchange *exchange, struct problem *ret_problem)
 	struct principal principal;
 	int r;
 
-	if (exchange->match.route->access == PRONG_PUBLIC)
+	if (exchange->match.route->access <= PRONG_PUBLIC)
 		return 0;
 	r = find_token(&question);
 	if (r == 0)

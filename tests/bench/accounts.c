@@ -13,7 +13,8 @@ static int get_json(struct prong_ctx *ctx)
 }
 
 static const struct prong_route routes[] = {
-	{ PRONG_GET, "/json", get_json, .reply = &greeting_schema, .summary = "A small JSON reply" },
+	{ PRONG_GET, "/json", get_json, .reply = &greeting_schema, .access = PRONG_PUBLIC,
+	  .summary = "A small JSON reply" },
 	{ PRONG_GET, "/own", get_json, .reply = &greeting_schema, .access = PRONG_SIGNED_IN,
 	  .summary = "The same for signed-in accounts" },
 	{},

@@ -186,6 +186,24 @@ TEST(registry, finds_accounts_by_their_module)
 	CU_ASSERT_PTR_NOT_NULL(strstr(reserved, "module app: "));
 }
 
+TEST(registry, wants_to_hear_who_may_use_a_route_where_there_are_accounts)
+{
+	static const struct prong_module accounts = { .name = ACCOUNTS_MODULE };
+	const struct prong_route routes[] = {
+		{ PRONG_GET, "/a", handler },
+		{ PRONG_GET, "/b", handler, .access = PRONG_PUBLIC },
+		{},
+	};
+	_cleanup_(freep) char *with = mistakes_of(&(struct prong_app){
+		.name = "a", .version = "1", .routes = routes, .modules = PRONG_MODULES(&accounts) });
+	_cleanup_(freep) char *without =
+		mistakes_of(&(struct prong_app){ .name = "a", .version = "1", .routes = routes });
+
+	CU_ASSERT_STRING_EQUAL(with, "route GET /a: say who may use it: .access = PRONG_PUBLIC, PRONG_SIGNED_IN or "
+				     "PRONG_ADMIN\n");
+	CU_ASSERT_STRING_EQUAL(without, "");
+}
+
 static size_t routes_of(const struct prong_app *app, const struct prong_module *builtin)
 {
 	const struct prong_module *const modules[] = { builtin, NULL };
@@ -204,7 +222,7 @@ TEST(registry, leaves_out_built_in_routes_that_need_accounts)
 {
 	static const struct prong_module accounts = { .name = ACCOUNTS_MODULE };
 	const struct prong_route routes[] = {
-		{ PRONG_GET, "/public", handler },
+		{ PRONG_GET, "/public", handler, .access = PRONG_PUBLIC },
 		{ PRONG_GET, "/own", handler, .access = PRONG_SIGNED_IN },
 		{ PRONG_GET, "/admin", handler, .access = PRONG_ADMIN },
 		{},

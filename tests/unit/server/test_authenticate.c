@@ -63,8 +63,8 @@ static int sets_cookies(struct prong_ctx *ctx)
 }
 
 static const struct prong_route routes[] = {
-	{ PRONG_GET, "/public", anybody },
-	{ PRONG_POST, "/cookies", sets_cookies },
+	{ PRONG_GET, "/public", anybody, .access = PRONG_PUBLIC },
+	{ PRONG_POST, "/cookies", sets_cookies, .access = PRONG_PUBLIC },
 	{ PRONG_GET, "/own", whoami, .access = PRONG_SIGNED_IN },
 	{ PRONG_POST, "/own", whoami, .body = &note_schema, .access = PRONG_SIGNED_IN },
 	{ PRONG_PUT, "/own", whoami, .access = PRONG_SIGNED_IN },

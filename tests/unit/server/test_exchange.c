@@ -68,17 +68,18 @@ static int unavailable(struct prong_ctx *ctx)
 	return -EHOSTDOWN;
 }
 
-static const struct prong_route routes[] = { { PRONG_GET, "/things/{id}", show_thing },
-					     { PRONG_GET, "/things", list_things, .query = &page_schema },
-					     { PRONG_POST, "/things", create_thing, .body = &thing_schema,
-					       .max_body = 64 },
-					     { PRONG_DELETE, "/things/{id}", delete_thing },
-					     { PRONG_PUT, "/things/{id}", replace_thing },
-					     { PRONG_GET, "/fail", fail_after_reply },
-					     { PRONG_GET, "/unavailable", unavailable },
-					     { PRONG_GET, "/own", show_thing, .access = PRONG_SIGNED_IN },
-					     { PRONG_GET, "/guarded", show_thing, .access = PRONG_ADMIN },
-					     {} };
+static const struct prong_route routes[] = {
+	{ PRONG_GET, "/things/{id}", show_thing, .access = PRONG_PUBLIC },
+	{ PRONG_GET, "/things", list_things, .query = &page_schema, .access = PRONG_PUBLIC },
+	{ PRONG_POST, "/things", create_thing, .body = &thing_schema, .max_body = 64, .access = PRONG_PUBLIC },
+	{ PRONG_DELETE, "/things/{id}", delete_thing, .access = PRONG_PUBLIC },
+	{ PRONG_PUT, "/things/{id}", replace_thing, .access = PRONG_PUBLIC },
+	{ PRONG_GET, "/fail", fail_after_reply, .access = PRONG_PUBLIC },
+	{ PRONG_GET, "/unavailable", unavailable, .access = PRONG_PUBLIC },
+	{ PRONG_GET, "/own", show_thing, .access = PRONG_SIGNED_IN },
+	{ PRONG_GET, "/guarded", show_thing, .access = PRONG_ADMIN },
+	{}
+};
 
 static const struct prong_app app = {
 	.name = "test", .version = "1", .routes = routes, .modules = PRONG_MODULES(&prong_accounts)
