@@ -6,8 +6,9 @@
  *
  * Where REDIS_URL leads to any node of a Redis Cluster, the same calls reach all of it, over a connection to each node
  * that is needed. A command goes where the slot of its first key is, which is its second word, or of redis_command()'s
- * XREAD the one after STREAMS; all its keys are of that slot. Others (PING, CONFIG GET …) go to any one node. Redirections are followed, and what the cluster cannot do just
- * now (CLUSTERDOWN, TRYAGAIN) is repeated until the time-out, then -EBUSY.
+ * XREAD the one after STREAMS; all its keys are of that slot. Others (PING, CONFIG GET …) go to any one node.
+ * Redirections are followed, and what the cluster cannot do just now (CLUSTERDOWN, TRYAGAIN) is repeated until the
+ * time-out, then -EBUSY.
  */
 #ifndef REDIS_H
 #define REDIS_H
