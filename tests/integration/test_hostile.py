@@ -1,6 +1,5 @@
 """What somebody who has the source would try against accounts: each was once possible, or nearly so."""
 import email
-import json
 import re
 import unittest
 
@@ -23,8 +22,8 @@ class Hostile(unittest.TestCase):
 
     # ---- requests ----
 
-    def sign_in(self, address, password=PASSWORD, **options):
-        response = self.app.post("/v1/sessions", {"email": address, "password": password}, **options)
+    def sign_in(self, address, password=PASSWORD, app=None, **options):
+        response = (app or self.app).post("/v1/sessions", {"email": address, "password": password}, **options)
         self.assertEqual(response.status, 201, response)
         return response.json()["access_token"]
 
@@ -119,6 +118,32 @@ class Hostile(unittest.TestCase):
         self.assertEqual(self.mails("evil@example.com"), [])
         self.assertEqual(self.services.sql("SELECT count(*) FROM prong_secrets WHERE purpose = 'change_email'"
                                            " AND address = 'evil@example.com'"), [["0"]])
+
+    # ---- floods ----
+
+    def test_an_account_does_not_fill_the_tables_nor_the_revocations_in_memory(self):
+        self.sign_up("flood@example.com")
+        app = App(binary("prong"), self.services, RATE_LIMITS="on", WEB_CONCURRENCY=1, JOB_PROCESSES=0)
+        self.addCleanup(app.stop)
+        token = self.sign_in("flood@example.com", app=app.start())
+        statuses = [app.post("/v1/account/api-keys", {"name": "again"}, token=token).status for _ in range(40)]
+        statuses += [app.request("PATCH", "/v1/account", {"name": "again"}, token=token).status for _ in range(70)]
+        self.assertEqual(set(statuses[:100]), {201, 409, 200})
+        self.assertIn(429, statuses[100:])
+        self.assertEqual(app.get("/v1/account/export", token=token).status, 429)
+        for count in (1, 0, 0):  # is never refused, and leaves no line where nothing came of it
+            ended = app.request("DELETE", "/v1/sessions?except=current", token=token)
+            self.assertEqual((ended.status, ended.json()), (200, {"count": count}))
+        self.assertEqual(self.services.sql("SELECT count(*) FROM prong_audit WHERE action = 'session.revoke_others'"),
+                         [["1"]])
+
+    # ---- keys of machines ----
+
+    def test_a_key_does_not_read_from_where_its_owner_signs_in(self):
+        key = self.make_key(self.sign_up("watched@example.com"))["key"]
+        for path in ("/v1/account/audit", "/v1/sessions", "/v1/account/api-keys", "/v1/account/export"):
+            response = self.app.get(path, token=key)
+            self.assertEqual(response.status, 403, response)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,9 @@ static const struct rule rules[] = {
 	{ WAY_PASSWORD, "password_source", OF_SOURCE, { 300, PRONG_MINUTES(5) }, KEEP },
 	LADDER(WAY_PASSWORD, "password"),
 	ACCOUNT(WAY_PASSWORD, "password"),
+
+	/* What each leaves behind is kept for long: a line in the audit log, a key and its revocation, a mail. */
+	{ WAY_CHANGE, "change_account", OF_ACCOUNT, { 100, PRONG_HOURS(1) }, KEEP },
 };
 /* clang-format on */
 
@@ -89,9 +92,8 @@ static metric_id results[WAYS_IN][RESULTS];
 
 void abuse_metrics_define(void)
 {
-	static const char *const ways[WAYS_IN] = {
-		"sign_up", "sign_in", "refresh", "proof", "mail", "key", "password"
-	};
+	static const char *const ways[WAYS_IN] = { "sign_up", "sign_in", "refresh",  "proof",
+						   "mail",    "key",	 "password", "change" };
 	static const char *const names[RESULTS] = { "passed", "failed", "limited" };
 
 	for (size_t way = 0; way < WAYS_IN; way++)

@@ -18,6 +18,7 @@ enum way_in {
 	WAY_MAIL,     /* a mail is asked for */
 	WAY_KEY,      /* an API key that has to be looked up */
 	WAY_PASSWORD, /* of a signed-in account, to change something */
+	WAY_CHANGE,   /* a signed-in account has something kept or gathered */
 	WAYS_IN,
 };
 

@@ -175,4 +175,7 @@ int name_check(const char *name, const char **ret_reason);
  */
 int account_need_session(struct prong_ctx *ctx);
 
+/* As above, and the account has not changed too much lately: else 429 is recorded (WAY_CHANGE of abuse.h). Suspends. */
+int account_may_change(struct prong_ctx *ctx);
+
 #endif

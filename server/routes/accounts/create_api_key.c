@@ -124,7 +124,7 @@ int create_api_key(struct prong_ctx *ctx)
 	const char *reason;
 	int r;
 
-	r = account_need_session(ctx);
+	r = account_may_change(ctx);
 	if (r < 0)
 		return r;
 	if (name_check(in->name, &reason) < 0)

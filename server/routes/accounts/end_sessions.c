@@ -85,8 +85,9 @@ int end_sessions(struct prong_ctx *ctx)
 	count = sessions_end_all(ctx, ctx->principal.account_id, except, "revoked");
 	if (count < 0)
 		return count;
-	r = note(ctx, others ? "session.revoke_others" : "session.revoke_all",
-		 prong_format(ctx, "{\"count\":%d}", count));
+	if (count > 0)
+		r = note(ctx, others ? "session.revoke_others" : "session.revoke_all",
+			 prong_format(ctx, "{\"count\":%d}", count));
 	if (r == 0)
 		r = prong_commit(ctx);
 	if (r < 0)

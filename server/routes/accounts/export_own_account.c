@@ -45,7 +45,7 @@ int export_own_account(struct prong_ctx *ctx)
 	struct account_export *exported;
 	int r;
 
-	r = account_need_session(ctx);
+	r = account_may_change(ctx);
 	if (r >= 0)
 		r = export(ctx, &exported);
 	if (r == -ENOENT)

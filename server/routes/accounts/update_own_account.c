@@ -24,7 +24,7 @@ int update_own_account(struct prong_ctx *ctx)
 	const char *reason;
 	int r;
 
-	r = account_need_session(ctx);
+	r = account_may_change(ctx);
 	if (r < 0)
 		return r;
 	if (in->name && name_check(in->name, &reason) < 0)
