@@ -43,7 +43,10 @@ static int reply_page(struct prong_ctx *ctx, const struct page *page)
 int list_own_audit(struct prong_ctx *ctx)
 {
 	const struct audit_page *in = prong_query_string(ctx, audit_page);
+	int r = account_need_session(ctx);
 
+	if (r < 0)
+		return r;
 	return reply_page(ctx, &(struct page){
 				       .account = { true, prong_account_id(ctx) },
 				       .before = in->before,
