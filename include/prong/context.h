@@ -70,8 +70,8 @@ prong_uuid prong_account_id(const struct prong_ctx *ctx);
 const char *prong_claim(struct prong_ctx *ctx, const char *name);
 
 /*
- * Whether the signed-in account has a scope, such as "admin": as of when its access token was made, at most 10 minutes
- * ago. False where nobody is signed in, as in a job. `accounts grant` gives scopes; a new account has none.
+ * Whether the signed-in account has a scope, such as "admin": as of when its access token was made, which a change of
+ * scopes voids. False where nobody is signed in, as in a job. `accounts grant` gives scopes; a new account has none.
  */
 bool prong_has_scope(const struct prong_ctx *ctx, const char *scope);
 
