@@ -78,7 +78,7 @@ static int show(struct prong_ctx *ctx, void *argument)
 	return sheet_print(&sheet, showing->invocation);
 }
 
-static int list_sessions(struct prong_ctx *ctx, void *argument)
+static int show_sessions(struct prong_ctx *ctx, void *argument)
 {
 	const struct showing *showing = argument;
 	_cleanup_(table_freep) struct table *table = NULL;
@@ -94,7 +94,7 @@ static int list_sessions(struct prong_ctx *ctx, void *argument)
 }
 
 /* By its id also what an account did that is gone. */
-static int list_events(struct prong_ctx *ctx, void *argument)
+static int show_events(struct prong_ctx *ctx, void *argument)
 {
 	const struct showing *showing = argument;
 	_cleanup_(table_freep) struct table *table = NULL;
@@ -132,7 +132,7 @@ int accounts_show(struct invocation *invocation)
 
 int accounts_sessions(struct invocation *invocation)
 {
-	return run_named(invocation, list_sessions);
+	return run_named(invocation, show_sessions);
 }
 
 int accounts_audit(struct invocation *invocation)
@@ -150,5 +150,5 @@ int accounts_audit(struct invocation *invocation)
 		status = STATUS_USAGE;
 	if (!status && invocation->argc > 1)
 		status = accounts_read_name(invocation, invocation->argv[1], &showing.name);
-	return status ? status : accounts_perform(invocation, 0, list_events, &showing);
+	return status ? status : accounts_perform(invocation, 0, show_events, &showing);
 }

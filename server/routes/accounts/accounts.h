@@ -149,7 +149,7 @@ prong_handler verify_account;	/* POST /v1/accounts/verify */
 prong_handler ask_verification; /* POST /v1/accounts/verification */
 prong_handler create_session;	/* POST /v1/sessions */
 prong_handler refresh_session;	/* POST /v1/sessions/refresh */
-prong_handler get_sessions;	/* GET /v1/sessions */
+prong_handler list_sessions;	/* GET /v1/sessions */
 prong_handler end_own_session;	/* DELETE /v1/sessions/current */
 prong_handler end_session;	/* DELETE /v1/sessions/{id} */
 prong_handler end_sessions;	/* DELETE /v1/sessions */

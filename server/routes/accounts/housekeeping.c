@@ -9,7 +9,7 @@
 #include "server/routes/accounts/sessions.h"
 
 /* clang-format off */
-/* Each suspends, deletes in small batches, and returns 0 or a negative errno. */
+/* Each suspends, deletes in small batches, and returns a negative errno where it fails. */
 static const struct {
 	const char *what;
 	prong_handler *run;

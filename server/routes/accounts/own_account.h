@@ -19,7 +19,7 @@ struct own_account {
 
 #define OWN_ACCOUNT_COLUMNS ACCOUNT_COLUMNS ", to_json(scopes) AS scopes, delete_after"
 
-struct account_change {
+struct account_update {
 	const char *name; /* NULL: it shall have none */
 };
 
@@ -50,8 +50,8 @@ PRONG_SCHEMA(own_account,
 	PRONG_FIELD_ARRAY(own_account, scopes, .required = true, .read_only = true),
 	PRONG_FIELD(own_account, delete_after, .read_only = true));
 
-PRONG_SCHEMA(account_change,
-	PRONG_FIELD(account_change, name, .required = true, .nullable = true, .max_length = NAME_MAX_LENGTH));
+PRONG_SCHEMA(account_update,
+	PRONG_FIELD(account_update, name, .required = true, .nullable = true, .max_length = NAME_MAX_LENGTH));
 
 /* Of passwords the limits are bytes: their handlers check them. */
 PRONG_SCHEMA(password_change,

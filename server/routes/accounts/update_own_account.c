@@ -1,7 +1,7 @@
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/own_account.h"
 
-static int update(struct prong_ctx *ctx, const struct account_change *in, struct own_account **ret_account)
+static int update(struct prong_ctx *ctx, const struct account_update *in, struct own_account **ret_account)
 {
 	prong_uuid id = prong_account_id(ctx);
 	int r;
@@ -19,7 +19,7 @@ static int update(struct prong_ctx *ctx, const struct account_change *in, struct
 
 int update_own_account(struct prong_ctx *ctx)
 {
-	const struct account_change *in = prong_body(ctx, account_change);
+	const struct account_update *in = prong_body(ctx, account_update);
 	struct own_account *account;
 	const char *reason;
 	int r;

@@ -3,7 +3,7 @@
 
 #define MAX_LISTED 1000
 
-int get_sessions(struct prong_ctx *ctx)
+int list_sessions(struct prong_ctx *ctx)
 {
 	struct listed_session *sessions;
 	size_t count;
