@@ -49,9 +49,9 @@ int accounts_unknown(const struct invocation *invocation, const struct account_n
 
 /* ---- running ---- */
 
-int accounts_need(struct invocation *invocation)
+int accounts_need(struct invocation *invocation, unsigned further)
 {
-	int status = invocation_need(invocation, NEEDS_REGISTRY | NEEDS_DATABASE);
+	int status = invocation_need(invocation, NEEDS_REGISTRY | NEEDS_DATABASE | further);
 
 	if (!status && !registry_module(invocation->registry, ACCOUNTS_MODULE))
 		status = command_error(invocation, STATUS_CONFIGURATION,
@@ -79,7 +79,7 @@ int accounts_perform(struct invocation *invocation, unsigned needs, int (*work)(
 	_cleanup_(closep) int permits = -1;
 	unsigned parts = RUNTIME_POSTGRES;
 	struct runtime *runtime;
-	int r = accounts_need(invocation);
+	int r = accounts_need(invocation, 0);
 
 	if (r)
 		return r;

@@ -67,8 +67,11 @@ enum accounts_needs {
 	ACCOUNTS_HASH = 2, /* the password hasher */
 };
 
-/* STATUS_OK, or the status to return having said what is missing: settings, PostgreSQL's URL, the module. */
-int accounts_need(struct invocation *invocation);
+/*
+ * Also for the command `keys`: STATUS_OK, or the status to return having said what is missing: settings, PostgreSQL's
+ * URL, the module, or `further` of invocation_need().
+ */
+int accounts_need(struct invocation *invocation, unsigned further);
 
 /*
  * Runs `work` on a coroutine with PostgreSQL and what `needs` says. It returns an exit status, having said what is

@@ -137,7 +137,7 @@ static int read_arguments(struct creating *creating, char *scopes)
 		return STATUS_USAGE;
 	if (read_email(creating, invocation->argv[1]) || (scopes && read_scopes(creating, scopes)))
 		return STATUS_USAGE;
-	return accounts_need(invocation);
+	return accounts_need(invocation, 0);
 }
 
 int accounts_create(struct invocation *invocation)

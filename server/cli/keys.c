@@ -1,7 +1,7 @@
 #include "common/context.h"
 #include "common/postgres/postgres.h"
 #include "common/security/key_rotation.h"
-#include "server/cli/cli.h"
+#include "server/cli/accounts.h"
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/signing_keys.h"
 
@@ -134,14 +134,11 @@ static int explain(const struct invocation *invocation, const struct postgres *p
 static int run_verb(struct asked *asked, unsigned needs, int (*verb)(struct prong_ctx *ctx, void *argument))
 {
 	struct invocation *invocation = asked->invocation;
-	int r = invocation_need(invocation, NEEDS_REGISTRY | NEEDS_DATABASE | needs);
+	int r = accounts_need(invocation, needs);
 	struct runtime *runtime;
 
 	if (r)
 		return r;
-	if (!registry_module(invocation->registry, ACCOUNTS_MODULE))
-		return command_error(invocation, STATUS_CONFIGURATION,
-				     "this application has no accounts: its .modules do not list prong_accounts");
 	runtime = runtime_new(invocation->settings, invocation->registry, NULL, "keys", -1,
 			      RUNTIME_POSTGRES | (invocation->settings->redis_url ? RUNTIME_REDIS : 0));
 	r = context_run(runtime, PATIENCE, verb, asked);
