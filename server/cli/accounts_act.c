@@ -3,7 +3,6 @@
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/deletion.h"
 #include "server/routes/accounts/mails.h"
-#include "server/routes/accounts/secrets.h"
 #include "server/routes/accounts/sessions.h"
 
 struct reason_detail {
@@ -50,9 +49,7 @@ static int disable(struct prong_ctx *ctx, struct account_change *change)
 	sessions = sessions_end_all(ctx, id, (prong_uuid){ 0 }, "disabled");
 	if (sessions < 0)
 		return sessions;
-	r = secrets_void(ctx, id);
-	if (r == 0)
-		r = account_renew_epoch(ctx, id);
+	r = account_renew_epoch(ctx, id);
 	if (r == 0)
 		r = tell(ctx, change);
 	if (r < 0)
@@ -154,7 +151,7 @@ static int read_arguments(struct invocation *invocation, const struct command_op
 
 int accounts_disable(struct invocation *invocation)
 {
-	struct account_change change = { .invocation = invocation, .apply = disable };
+	struct account_change change = { .invocation = invocation, .apply = disable, .voids_secrets = true };
 	const struct command_option options[] = {
 		{ "reason", .value = &change.reason },
 		{ "json", .flag = &change.json },

@@ -1,6 +1,8 @@
 """What somebody who has the source would try against accounts: each was once possible, or nearly so."""
 import email
 import re
+import subprocess
+import threading
 import unittest
 
 from harness import App, Services, binary, wait_for
@@ -136,6 +138,40 @@ class Hostile(unittest.TestCase):
             self.assertEqual((ended.status, ended.json()), (200, {"count": count}))
         self.assertEqual(self.services.sql("SELECT count(*) FROM prong_audit WHERE action = 'session.revoke_others'"),
                          [["1"]])
+
+    # ---- being disabled ----
+
+    def test_whoever_changes_their_account_does_not_keep_it_from_being_disabled(self):
+        self.sign_up("busy@example.com")
+        account = self.account_id("busy@example.com")
+        self.services.sql("INSERT INTO prong_secrets (hash, purpose, account_id, expires_at)"
+                          f" VALUES ('x', 'verify', '{account}', now() + interval '1 hour')")
+        # As a change of the password does, in this order.
+        change = subprocess.Popen(["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", self.services.database_url],
+                                  stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        self.addCleanup(change.wait)
+        change.stdin.write("SET application_name = 'changing'; BEGIN;"
+                           f" UPDATE prong_secrets SET used_at = now() WHERE account_id = '{account}';\n")
+        change.stdin.flush()
+        wait_for(lambda: self.services.sql("SELECT count(*) FROM pg_stat_activity WHERE application_name = 'changing'"
+                                           " AND state = 'idle in transaction'") == [["1"]], "it has its secrets")
+        disabling = threading.Thread(target=lambda: done.append(
+            self.app.command("accounts", "disable", "busy@example.com", check=False)))
+        done = []
+        disabling.start()
+        wait_for(lambda: self.services.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
+                 == [["1"]], "the command waits for it")
+        change.stdin.write(f"UPDATE prong_accounts SET updated_at = now() WHERE id = '{account}'; COMMIT;\n")
+        change.stdin.close()
+        disabling.join()
+        self.assertEqual((done[0].returncode, change.wait(), change.stderr.read()), (0, 0, ""), done[0].stderr)
+        change.stderr.close()
+
+    def test_no_key_is_made_while_it_is_disabled(self):
+        token = self.sign_up("quick@example.com")
+        self.services.sql("UPDATE prong_accounts SET disabled_at = now() WHERE email = 'quick@example.com'")
+        response = self.app.post("/v1/account/api-keys", {"name": "last"}, token=token)
+        self.assertEqual((response.status, response.json()["code"]), (401, "invalid_token"))
 
     # ---- keys of machines ----
 

@@ -8,6 +8,7 @@
 #include "server/routes/accounts/api_keys.h"
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/mails.h"
+#include "server/routes/accounts/own_account.h"
 
 #define HINT_SIZE 4
 
@@ -135,6 +136,8 @@ int create_api_key(struct prong_ctx *ctx)
 	if (r < 0)
 		return r;
 	r = check_owner(ctx, in);
+	if (r == -ENOENT)
+		return account_gone(ctx); /* disabled meanwhile */
 	if (r < 0)
 		return r;
 	r = insert(ctx, in, &key);
