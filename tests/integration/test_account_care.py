@@ -5,9 +5,9 @@ import json
 import re
 import unittest
 
-from harness import App, Services, binary, wait_for
+from accounts_case import PASSWORD, AccountsCase, without_identity
+from harness import wait_for
 
-PASSWORD = "correct horse battery"
 OTHER_PASSWORD = "violet anchor sundial"
 PAGES = "https://www.example.com/account"
 LINK = re.compile(r"^    (\S+)/([a-z-]+)#token=([A-Za-z0-9_-]{43})$", re.MULTILINE)
@@ -15,52 +15,17 @@ RACERS = 64
 
 
 def setUpModule():
-    AccountCare.services = Services()
-    unittest.addModuleCleanup(AccountCare.services.stop)
-    AccountCare.app = App(binary("prong"), AccountCare.services, PASSWORD_HASHES=2, ACCOUNT_URL=PAGES)
-    unittest.addModuleCleanup(AccountCare.app.stop)
-    AccountCare.app.command("migrate", "up")
-    AccountCare.app.start()
-
-
-def without_identity(response):
-    """What two answers must share: all but the request's id and the time."""
-    headers = {name: value for name, value in response.headers.items() if name not in ("x-request-id", "date")}
-    body = response.json() if response.body else None
-    if body:
-        body.pop("request_id", None)
-    return response.status, headers, body
+    AccountCare.serve(PASSWORD_HASHES=2, ACCOUNT_URL=PAGES)
 
 
 def text_of(mail):
     return mail.get_payload(decode=True).decode().replace("\r\n", "\n")
 
 
-class AccountCare(unittest.TestCase):
+class AccountCare(AccountsCase):
     """What the tests share; no tests of its own."""
-    services = app = None
-
-    def other_app(self, **settings):
-        """Another process tree on the same services, beside the first."""
-        app = App(binary("prong"), self.services, **settings)
-        self.addCleanup(app.stop)
-        return app
 
     # ---- requests ----
-
-    def sign_in(self, address, password=PASSWORD, app=None):
-        return (app or self.app).post("/v1/sessions", {"email": address, "password": password})
-
-    def token(self, address, password=PASSWORD, app=None):
-        response = self.sign_in(address, password, app)
-        self.assertEqual(response.status, 201, response)
-        return response.json()["access_token"]
-
-    def sign_up(self, address, app=None):
-        """A new account; returns an access token."""
-        response = (app or self.app).post("/v1/accounts", {"email": address, "password": PASSWORD})
-        self.assertEqual(response.status, 201, response)
-        return self.token(address, app=app)
 
     def prove(self, address):
         self.services.sql(f"UPDATE prong_accounts SET email_verified_at = now() WHERE email = '{address}'")
@@ -83,11 +48,6 @@ class AccountCare(unittest.TestCase):
     def change_password(self, token, current=PASSWORD, password=OTHER_PASSWORD):
         return self.app.request("PUT", "/v1/account/password",
                                 {"current_password": current, "password": password}, token=token)
-
-    def assert_problem(self, response, status, code):
-        self.assertEqual((response.status, response.headers["content-type"]), (status, "application/problem+json"),
-                         response)
-        self.assertEqual(response.json()["code"], code)
 
     def assert_refused(self, response):
         self.assert_problem(response, 422, "token_refused")
@@ -136,7 +96,7 @@ class AccountCare(unittest.TestCase):
 
 class OwnAccount(AccountCare):
     def test_it_is_shown_and_has_a_name(self):
-        token = self.sign_up("Ada@example.com")
+        token = self.join("Ada@example.com")
         account = self.app.get("/v1/account", token=token).json()
         self.assertEqual(set(account), {"id", "email", "email_verified", "created_at", "scopes"})
         self.assertEqual((account["email"], account["email_verified"], account["scopes"]),
@@ -156,14 +116,8 @@ class OwnAccount(AccountCare):
         self.assertEqual(self.app.request("PATCH", "/v1/account", {"name": "x"}).status, 401)
 
     def test_without_postgresql_it_is_503(self):
-        services = Services()
-        self.addCleanup(services.stop)
-        app = App(binary("prong"), services)
-        self.addCleanup(app.stop)
-        app.command("migrate", "up")
-        app.start()
-        app.post("/v1/accounts", {"email": "ada@example.com", "password": PASSWORD})
-        token = self.token("ada@example.com", app=app)
+        services, app = self.serve_apart()
+        token = self.join("ada@example.com", app)
         services.postgres.kill()
         for response in (app.get("/v1/account", token=token),
                          app.post("/v1/password-resets", {"email": "ada@example.com"}),
@@ -174,7 +128,7 @@ class OwnAccount(AccountCare):
 
 class Password(AccountCare):
     def test_it_is_changed_with_the_current_one(self):
-        token = self.sign_up("change@example.com")
+        token = self.join("change@example.com")
         self.prove("change@example.com")
         other = self.token("change@example.com")
         reset = self.reset_secret("change@example.com")
@@ -192,7 +146,7 @@ class Password(AccountCare):
         self.assertIn(("password.change", "ok"), self.audited("change@example.com"))
 
     def test_a_wrong_one_changes_nothing(self):
-        token = self.sign_up("wrong@example.com")
+        token = self.join("wrong@example.com")
         before = self.stored("wrong@example.com")
         for current in ("wrong password", "", " " + PASSWORD, "x" * 1025):
             self.assert_problem(self.change_password(token, current), 403, "wrong_password")
@@ -203,7 +157,7 @@ class Password(AccountCare):
                                                                            "password": OTHER_PASSWORD}).status, 401)
 
     def test_the_new_one_must_be_good(self):
-        token = self.sign_up("weak@example.com")
+        token = self.join("weak@example.com")
         before = self.stored("weak@example.com")
         for password in ("short", "password1", "weak@example.com", "x" * 1025):
             response = self.change_password(token, password=password)
@@ -213,7 +167,7 @@ class Password(AccountCare):
         self.assertEqual(self.stored("weak@example.com"), before)
 
     def test_of_two_changes_at_once_one_is_made(self):
-        token = self.sign_up("twice@example.com")
+        token = self.join("twice@example.com")
 
         def change(number):
             while (response := self.change_password(token, password=f"violet anchor {number}")).status == 503:
@@ -230,7 +184,7 @@ class Password(AccountCare):
 
 class Reset(AccountCare):
     def test_a_mail_brings_a_new_password(self):
-        token = self.sign_up("Reset@example.com")
+        token = self.join("Reset@example.com")
         evil = {"Host": "evil.example", "X-Forwarded-Host": "evil.example"}
         asked = self.ask_reset("rESET@EXAMPLE.com", headers=evil)
         self.assertEqual((asked.status, asked.json()), (202, {"status": "check_mail"}))
@@ -254,7 +208,7 @@ class Reset(AccountCare):
         self.assertEqual(lines.count(("password.reset", "ok")), 1)
 
     def test_known_and_unknown_addresses_are_answered_alike(self):
-        self.sign_up("known@example.com")
+        self.join("known@example.com")
         known, unknown = self.ask_reset("known@example.com"), self.ask_reset("unknown@example.com")
         self.assertEqual(without_identity(known), without_identity(unknown))
         self.assertEqual(len(self.mails("known@example.com", "Choose")), 1)
@@ -264,7 +218,7 @@ class Reset(AccountCare):
         self.assertEqual(self.ask_reset("ada@example.com\r\nBcc: eve@example.com").status, 422)
 
     def test_what_is_no_secret_is_refused_alike(self):
-        self.sign_up("guess@example.com")
+        self.join("guess@example.com")
         secret = self.reset_secret("guess@example.com")
         guesses = ["", "x", "A" * 43, secret[:-1], secret + "A", secret.swapcase(), f" {secret}", "' OR true --",
                    "%00", "x" * 2000]
@@ -274,7 +228,7 @@ class Reset(AccountCare):
         self.assertEqual(self.confirm_reset(secret).status, 204)
 
     def test_an_old_one_is_refused(self):
-        self.sign_up("old@example.com")
+        self.join("old@example.com")
         secret = self.reset_secret("old@example.com")
         self.services.sql("UPDATE prong_secrets SET expires_at = now() - interval '1 second' WHERE account_id ="
                           " (SELECT id FROM prong_accounts WHERE email = 'old@example.com')")
@@ -282,7 +236,7 @@ class Reset(AccountCare):
         self.assertEqual(self.sign_in("old@example.com").status, 201)
 
     def test_purposes_are_apart(self):
-        token = self.sign_up("purpose@example.com")
+        token = self.join("purpose@example.com")
         reset = self.reset_secret("purpose@example.com")
         self.assertEqual(self.ask_email("purpose2@example.com", token).status, 202)
         change = self.secret("purpose2@example.com", "Confirm your new address", "change-email")
@@ -300,7 +254,7 @@ class Reset(AccountCare):
         self.assertEqual(len(self.stored("purpose@example.com")), 1)
 
     def test_a_disabled_account_gets_none(self):
-        self.sign_up("disabled@example.com")
+        self.join("disabled@example.com")
         secret = self.reset_secret("disabled@example.com")
         self.services.sql("UPDATE prong_accounts SET disabled_at = now() WHERE email = 'disabled@example.com'")
         before = self.stored("disabled@example.com")
@@ -310,7 +264,7 @@ class Reset(AccountCare):
         self.assertEqual(self.stored("disabled@example.com"), before)
 
     def test_of_many_at_once_one_succeeds(self):
-        self.sign_up("race@example.com")
+        self.join("race@example.com")
         secret = self.reset_secret("race@example.com")
 
         def confirm(number):
@@ -326,13 +280,8 @@ class Reset(AccountCare):
         self.assertEqual(len(self.mails("race@example.com", "was changed")), 1)
 
     def test_it_does_not_need_redis(self):
-        services = Services()
-        self.addCleanup(services.stop)
-        app = App(binary("prong"), services)
-        self.addCleanup(app.stop)
-        app.command("migrate", "up")
-        app.start()
-        app.post("/v1/accounts", {"email": "ada@example.com", "password": PASSWORD})
+        services, app = self.serve_apart()
+        self.sign_up("ada@example.com", app=app)
         services.redis.kill()
         self.assertEqual(app.post("/v1/password-resets", {"email": "ada@example.com"}).status, 202)
         services.start_redis()
@@ -342,7 +291,7 @@ class Reset(AccountCare):
 
 class Address(AccountCare):
     def test_the_new_one_confirms_and_the_old_one_hears(self):
-        token = self.sign_up("before@example.com")
+        token = self.join("before@example.com")
         self.prove("before@example.com")
         asked = self.ask_email("After@Example.com", token)
         self.assertEqual((asked.status, asked.json()), (202, {"status": "check_mail"}))
@@ -365,8 +314,8 @@ class Address(AccountCare):
                          [("email.change_request", "ok"), ("email.change", "ok")])
 
     def test_a_taken_one_is_told_to_its_owner_only(self):
-        self.sign_up("Owner@example.com")
-        token = self.sign_up("asker@example.com")
+        self.join("Owner@example.com")
+        token = self.join("asker@example.com")
         free, taken = self.ask_email("free@example.com", token), self.ask_email("owner@example.com", token)
         self.assertEqual(without_identity(free), without_identity(taken))
         self.assertIn("It is yours", self.mail("Owner@example.com", "You have an account"))
@@ -375,22 +324,22 @@ class Address(AccountCare):
                          [["email_asked"]])
 
     def test_one_that_is_taken_meanwhile_is_409(self):
-        token = self.sign_up("slow@example.com")
+        token = self.join("slow@example.com")
         self.ask_email("quick@example.com", token)
         secret = self.secret("quick@example.com", "Confirm your new address", "change-email")
-        self.sign_up("Quick@example.com")
+        self.join("Quick@example.com")
         self.assert_problem(self.confirm_email(secret), 409, "email_taken")
         self.assertEqual(len(self.stored("slow@example.com")), 1)
 
     def test_only_its_case_may_change(self):
-        token = self.sign_up("case@example.com")
+        token = self.join("case@example.com")
         self.ask_email("Case@Example.com", token)
         secret = self.secret("Case@Example.com", "Confirm your new address", "change-email")
         self.assertEqual(self.confirm_email(secret).status, 204)
         self.assertEqual(self.stored("case@example.com", "email"), [["Case@Example.com"]])
 
     def test_a_wrong_one_is_422(self):
-        token = self.sign_up("form@example.com")
+        token = self.join("form@example.com")
         for address in ("no address", "ädа@example.com", "x" * 250 + "@example.com", "ad\u200ba@example.com", None,
                         "a@b.example\r\nBcc: c@d.example"):
             response = self.ask_email(address, token)
@@ -398,7 +347,7 @@ class Address(AccountCare):
         self.assertEqual(self.app.post("/v1/account/email", {"email": "x@example.com"}).status, 401)
 
     def test_of_many_at_once_one_succeeds(self):
-        token = self.sign_up("racer@example.com")
+        token = self.join("racer@example.com")
         self.ask_email("raced@example.com", token)
         secret = self.secret("raced@example.com", "Confirm your new address", "change-email")
         with concurrent.futures.ThreadPoolExecutor(RACERS) as pool:
@@ -407,7 +356,7 @@ class Address(AccountCare):
         self.assertEqual(len(self.mails("racer@example.com", "was changed")), 1)
 
     def test_of_many_at_once_one_proves_the_first(self):
-        self.sign_up("proven@example.com")
+        self.join("proven@example.com")
         secret = self.secret("proven@example.com", "Confirm your address", "verify")
         with concurrent.futures.ThreadPoolExecutor(RACERS) as pool:
             statuses = sorted(pool.map(lambda _: self.verify(secret).status, range(RACERS)))
@@ -416,7 +365,7 @@ class Address(AccountCare):
 
     def test_of_two_accounts_one_gets_it(self):
         for number in range(2):
-            token = self.sign_up(f"rival{number}@example.com")
+            token = self.join(f"rival{number}@example.com")
             self.ask_email("wanted@example.com", token)
         secrets = [LINK.search(text_of(mail))[3]
                    for mail in self.mails("wanted@example.com", "Confirm your new address")]
@@ -431,7 +380,7 @@ class Deletion(AccountCare):
         return (app or self.app).request("DELETE", "/v1/account", token=token)
 
     def test_it_waits_for_the_grace(self):
-        token = self.sign_up("leaving@example.com")
+        token = self.join("leaving@example.com")
         self.prove("leaving@example.com")
         other = self.token("leaving@example.com")
         secret = self.reset_secret("leaving@example.com")
@@ -453,7 +402,7 @@ class Deletion(AccountCare):
         self.addCleanup(self.services.sql, "DROP TABLE notes, invoices")
         ids = {}
         for name in ("kept", "noted", "billed", "last"):
-            self.sign_up(f"{name}@example.com")
+            self.join(f"{name}@example.com")
             (ids[name],), = self.stored(f"{name}@example.com", "id")
         self.services.sql(f"INSERT INTO notes SELECT id FROM prong_accounts;"
                           f"INSERT INTO invoices VALUES ('{ids['billed']}');"
@@ -482,7 +431,7 @@ class Deletion(AccountCare):
 
     def test_without_grace_it_is_gone_at_once(self):
         app = self.other_app(DELETION_GRACE=0, PUBLIC_URL=f"http://127.0.0.1:{self.app.port}").start()
-        token = self.sign_up("gone@example.com", app)
+        token = self.join("gone@example.com", app)
         (account_id,), = self.stored("gone@example.com", "id")
         self.assertEqual(self.delete(token, app).status, 202)
         self.assertEqual(self.stored("gone@example.com"), [])
@@ -499,7 +448,7 @@ class Deletion(AccountCare):
 
 
     def test_signing_in_keeps_it(self):
-        token = self.sign_up("kept2@example.com")
+        token = self.join("kept2@example.com")
         made = self.app.post("/v1/account/api-keys", {"name": "backup"}, token=token)
         self.assertEqual(made.status, 201, made)
         key = made.json()["key"]
@@ -524,7 +473,7 @@ class Guarded(AccountCare):
               ("DELETE", "/v1/account", None)]
 
     def test_an_api_key_takes_no_care_of_the_account(self):
-        token = self.sign_up("machine@example.com")
+        token = self.join("machine@example.com")
         key = self.app.post("/v1/account/api-keys", {"name": "backup"}, token=token).json()["key"]
         before = self.stored("machine@example.com")
         for method, path, body in self.ROUTES:
@@ -535,7 +484,7 @@ class Guarded(AccountCare):
         self.assertEqual(self.stored("machine@example.com"), before)
 
     def test_what_matters_needs_a_recent_sign_in(self):
-        self.sign_up("stale@example.com")
+        self.join("stale@example.com")
         session = self.sign_in("stale@example.com").json()
         self.services.sql("UPDATE prong_sessions SET authenticated_at = now() - interval '1 hour'"
                           f" WHERE id = '{session['session_id']}'")
@@ -550,7 +499,7 @@ class Guarded(AccountCare):
 
     def test_mails_are_limited_alike_for_known_and_unknown_addresses(self):
         app = self.other_app(RATE_LIMITS="on").start()
-        self.sign_up("limited@example.com")
+        self.join("limited@example.com")
 
         def answers(address):
             return [without_identity(app.post("/v1/password-resets", {"email": address})) for _ in range(7)]
@@ -562,7 +511,7 @@ class Guarded(AccountCare):
 
 class Export(AccountCare):
     def test_it_holds_all_but_hashes(self):
-        token = self.sign_up("export@example.com")
+        token = self.join("export@example.com")
         self.app.request("PATCH", "/v1/account", {"name": 'A "quoted" name'}, token=token)
         (account_id,), = self.stored("export@example.com", "id")
         self.services.sql("INSERT INTO prong_api_keys (id, account_id, name, hash, hint)"
@@ -583,8 +532,8 @@ class Export(AccountCare):
         self.assertEqual(self.app.get("/v1/account/export").status, 401)
 
     def test_others_are_not_in_it(self):
-        self.sign_up("neighbour@example.com")
-        export = self.app.get("/v1/account/export", token=self.sign_up("alone@example.com"))
+        self.join("neighbour@example.com")
+        export = self.app.get("/v1/account/export", token=self.join("alone@example.com"))
         self.assertNotIn(b"neighbour", export.body)
 
 

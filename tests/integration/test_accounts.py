@@ -1,66 +1,18 @@
 """The accounts module in the real program: sign-up, sign-in, the own account, and what is refused."""
-import base64
 import concurrent.futures
-import json
 import unittest
 
-from harness import App, Services, binary
+from accounts_case import PASSWORD, AccountsCase, decode_part, encode_part, without_identity
 
-PASSWORD = "correct horse battery"
 UNKNOWN_ID = "0190a5d4-0000-7000-8000-000000000001"
 
 
-def encode(data):
-    if not isinstance(data, bytes):
-        data = json.dumps(data).encode()
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def decode(text):
-    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-
-
-def without_identity(response):
-    """What two answers must share: all but the request's id and the time."""
-    headers = {name: value for name, value in response.headers.items() if name not in ("x-request-id", "date")}
-    return response.status, headers, {k: v for k, v in response.json().items() if k != "request_id"}
-
-
 def setUpModule():
-    Accounts.services = Services()
-    unittest.addModuleCleanup(Accounts.services.stop)
-    Accounts.app = App(binary("prong"), Accounts.services, PASSWORD_HASHES=2)
-    unittest.addModuleCleanup(Accounts.app.stop)
-    Accounts.app.command("migrate", "up")
-    Accounts.app.start()
+    Accounts.serve(PASSWORD_HASHES=2)
 
 
-class Accounts(unittest.TestCase):
+class Accounts(AccountsCase):
     """What the tests share; no tests of its own."""
-    services = app = None
-
-    def other_app(self, **settings):
-        """Another process tree on the same services, beside the first."""
-        app = App(binary("prong"), self.services, **settings)
-        self.addCleanup(app.stop)
-        return app
-
-    def sign_up(self, address, password=PASSWORD, app=None):
-        return (app or self.app).post("/v1/accounts", {"email": address, "password": password})
-
-    def sign_in(self, address, password=PASSWORD, app=None):
-        return (app or self.app).post("/v1/sessions", {"email": address, "password": password})
-
-    def token(self, address):
-        self.assertEqual(self.sign_up(address).status, 201)
-        response = self.sign_in(address)
-        self.assertEqual(response.status, 201, response)
-        return response.json()["access_token"]
-
-    def assert_problem(self, response, status, code):
-        self.assertEqual((response.status, response.headers["content-type"]), (status, "application/problem+json"),
-                         response)
-        self.assertEqual(response.json()["code"], code)
 
     def stored(self, address):
         return self.services.sql("SELECT email, email_normalised, password_hash FROM prong_accounts"
@@ -89,8 +41,8 @@ class Session(Accounts):
         self.assertEqual((own.status, own.json()), (200, {**account, "scopes": []}))
 
         header, claims, _ = session["access_token"].split(".")
-        self.assertEqual({**decode(header), "kid": None}, {"alg": "EdDSA", "typ": "at+jwt", "kid": None})
-        claims = decode(claims)
+        self.assertEqual({**decode_part(header), "kid": None}, {"alg": "EdDSA", "typ": "at+jwt", "kid": None})
+        claims = decode_part(claims)
         self.assertEqual(set(claims), {"iss", "aud", "sub", "sid", "jti", "epoch", "auth_time", "iat", "exp"})
         self.assertEqual((claims["sub"], claims["sid"]), (account["id"], session["session_id"]))
         self.assertEqual(claims["exp"] - claims["iat"], 600)
@@ -175,15 +127,9 @@ class SignUp(Accounts):
             self.assertEqual([error["pointer"] for error in response.json()["errors"]], ["/email"])
 
     def test_it_does_not_need_the_queue(self):
-        services = Services()
-        self.addCleanup(services.stop)
-        app = App(binary("prong"), services)
-        self.addCleanup(app.stop)
-        app.command("migrate", "up")
-        app.start()
+        services, app = self.serve_apart()
         services.redis.kill()
-        response = app.post("/v1/accounts", {"email": "ada@example.com", "password": PASSWORD})
-        self.assertEqual(response.status, 201, response)
+        self.assertEqual(self.sign_up("ada@example.com", app=app).status, 201)
         # The mail that proves the address was committed with the account, and waits.
         self.assertEqual(services.sql("SELECT job FROM prong_outbox"), [["account_mail"]])
 
@@ -243,17 +189,17 @@ class Tokens(Accounts):
     def test_no_token_is_401(self):
         response = self.app.get("/v1/account")
         self.assertEqual((response.status, response.headers["www-authenticate"]), (401, "Bearer"))
-        token = self.token("query@example.com")
+        token = self.join("query@example.com")
         self.assertIn(self.app.get(f"/v1/account?access_token={token}").status, (400, 401))
         for value in (f"Basic {token}", token, "Bearer", f"Bearer {token} {token}", f"Bearer {token}, Bearer {token}"):
             with self.subTest(value=value[:20]):
                 self.assertIn(self.app.get("/v1/account", headers={"Authorization": value}).status, (400, 401))
 
     def test_changed_tokens_are_401(self):
-        token = self.token("changed@example.com")
+        token = self.join("changed@example.com")
         header, claims, signature = token.split(".")
-        kid = decode(header)["kid"]
-        later = {**decode(claims), "exp": 9999999999}
+        kid = decode_part(header)["kid"]
+        later = {**decode_part(claims), "exp": 9999999999}
         none = {"alg": "none", "typ": "at+jwt", "kid": kid}
         wrong = {
             "no signature": f"{header}.{claims}.",
@@ -261,16 +207,16 @@ class Tokens(Accounts):
             "four segments": f"{token}.{signature}",
             "padding": f"{token}==",
             "empty": "..",
-            "claims changed": f"{header}.{encode(later)}.{signature}",
-            "none": f"{encode(none)}.{encode(later)}.",
-            "none, signed": f"{encode(none)}.{claims}.{signature}",
-            "NONE": f"{encode({**none, 'alg': 'NONE'})}.{claims}.",
-            "HS256": f"{encode({**none, 'alg': 'HS256'})}.{claims}.{signature}",
-            "unknown kid": f"{encode({**none, 'alg': 'EdDSA', 'kid': 'other'})}.{claims}.{signature}",
-            "jwk": f"{encode({**none, 'alg': 'EdDSA', 'jwk': {}})}.{claims}.{signature}",
-            "crit": f"{encode({**none, 'alg': 'EdDSA', 'crit': ['exp']})}.{claims}.{signature}",
+            "claims changed": f"{header}.{encode_part(later)}.{signature}",
+            "none": f"{encode_part(none)}.{encode_part(later)}.",
+            "none, signed": f"{encode_part(none)}.{claims}.{signature}",
+            "NONE": f"{encode_part({**none, 'alg': 'NONE'})}.{claims}.",
+            "HS256": f"{encode_part({**none, 'alg': 'HS256'})}.{claims}.{signature}",
+            "unknown kid": f"{encode_part({**none, 'alg': 'EdDSA', 'kid': 'other'})}.{claims}.{signature}",
+            "jwk": f"{encode_part({**none, 'alg': 'EdDSA', 'jwk': {}})}.{claims}.{signature}",
+            "crit": f"{encode_part({**none, 'alg': 'EdDSA', 'crit': ['exp']})}.{claims}.{signature}",
             "short signature": f"{header}.{claims}.{signature[:-2]}",
-            "no JSON": f"{encode(b'x')}.{encode(b'x')}.{signature}",
+            "no JSON": f"{encode_part(b'x')}.{encode_part(b'x')}.{signature}",
             "over 8 KiB": f"{header}.{claims}.{'A' * 8192}",
         }
         for what, text in wrong.items():
@@ -281,14 +227,14 @@ class Tokens(Accounts):
         self.assertEqual(self.app.get("/v1/account", token=token).status, 200)
 
     def test_a_deleted_account_is_out(self):
-        token = self.token("deleted@example.com")
+        token = self.join("deleted@example.com")
         self.services.sql("DELETE FROM prong_accounts WHERE email = 'deleted@example.com'")
         response = self.app.get("/v1/account", token=token)
         self.assert_problem(response, 401, "invalid_token")
         self.assertIn('error="invalid_token"', response.headers["www-authenticate"])
 
     def test_installations_of_one_url_share_their_keys(self):
-        token = self.token("shared@example.com")
+        token = self.join("shared@example.com")
         self.assertEqual(self.services.sql("SELECT count(*) FROM prong_signing_keys"), [["1"]])
         same = self.other_app(PUBLIC_URL=f"http://127.0.0.1:{self.app.port}").start()
         self.assertEqual(same.get("/v1/account", token=token).status, 200)

@@ -12,9 +12,9 @@ import threading
 import time
 import unittest
 
-from harness import DEADLINE, App, Services, binary, wait_for
+from accounts_case import PASSWORD, AccountsCase
+from harness import DEADLINE, App, binary, wait_for
 
-PASSWORD = "seventeen purple anvils"
 HASH = "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$" + "A" * 43  # of nothing that is known
 KEYS = "/v1/account/api-keys"
 
@@ -61,16 +61,11 @@ class Terminal:
         return status
 
 
-class Accounts(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.services = Services()
-        cls.addClassCleanup(cls.services.stop)
-        cls.app = App(binary("test_app"), cls.services, WEB_CONCURRENCY=2)
-        cls.addClassCleanup(cls.app.stop)
-        cls.app.command("migrate", "up")
-        cls.app.start()
+def setUpModule():
+    Accounts.serve("test_app", WEB_CONCURRENCY=2)
 
+
+class Accounts(AccountsCase):
     # ---- helpers ----
 
     def accounts(self, *arguments, **options):
@@ -81,11 +76,6 @@ class Accounts(unittest.TestCase):
 
     def create(self, address, *options, password=PASSWORD):
         return self.read("create", address, *options, given=password + "\n")
-
-    def sign_in(self, address, password=PASSWORD, status=201):
-        response = self.app.post("/v1/sessions", {"email": address, "password": password})
-        self.assertEqual(response.status, status, response)
-        return response.json()
 
     def make_key(self, token, **members):
         response = self.app.post(KEYS, {"name": "machine"} | members, token=token)
@@ -122,16 +112,16 @@ class Accounts(unittest.TestCase):
                          ("Made@example.com", "Mäde", ["admin", "billing"], "active"))
         self.assertIsNotNone(shown["email_verified_at"])
         self.assertEqual(self.events("made@example.com"), [("command line", "account.create")])
-        token = self.sign_in("made@example.com")["access_token"]
+        token = self.token("made@example.com")
         self.assertEqual(self.app.get("/v1/scopes", token=token).json(), {"admin": True, "billing": True})
         self.assertIsNone(self.create("plain@example.com")["email_verified_at"])
 
     def test_the_first_line_is_the_password(self):
-        self.create("line@example.com", password="  seventeen purple anvils \nand more")
-        self.sign_in("line@example.com", "  seventeen purple anvils ")
+        self.create("line@example.com", password=f"  {PASSWORD} \nand more")
+        self.session("line@example.com", f"  {PASSWORD} ")
         done = self.accounts("create", "end@example.com", given=PASSWORD)  # no end of line
         self.assertEqual(done.returncode, 0)
-        self.sign_in("end@example.com")
+        self.session("end@example.com")
 
     def test_what_is_no_password_makes_no_account(self):
         for given, text in (("", "has no line with the password"), ("\n", "at least 8 bytes"),
@@ -150,7 +140,7 @@ class Accounts(unittest.TestCase):
         self.create("origin@example.com")
         stored = self.services.sql("SELECT password_hash FROM prong_accounts WHERE email = 'origin@example.com'")[0][0]
         self.create("hashed@example.com", "--password-hash", password=stored)
-        self.sign_in("hashed@example.com")
+        self.session("hashed@example.com")
         for given, text in (("$2b$12$abcdefghijklmnopqrstuv", "the hash is not taken"), ("secret", "the hash is not taken"),
                             (stored.replace("p=1", "p=4"), "p=1"), (stored.replace("t=2", "t=99"), "the hash is not taken"),
                             ("", "no line with the password hash")):
@@ -185,7 +175,7 @@ class Accounts(unittest.TestCase):
         terminal.read_until("is created")
         self.assertEqual(terminal.end(), 0)
         self.assertNotIn(PASSWORD, terminal.shown)
-        self.sign_in("typed@example.com")
+        self.session("typed@example.com")
 
     def test_two_that_differ_make_no_account(self):
         terminal = Terminal(self.app, "accounts", "create", "mistyped@example.com")
@@ -215,7 +205,7 @@ class Accounts(unittest.TestCase):
         self.assertEqual([set(row) for row in listed],
                          [{"id", "email", "name", "scopes", "state", "verified", "created_at"}])
         self.assertEqual((listed[0]["scopes"], listed[0]["verified"], listed[0]["state"]), (["seen"], False, "active"))
-        session = self.sign_in("seen@example.com")
+        session = self.session("seen@example.com")
         self.make_key(session["access_token"], scopes=["seen"])
         for name in ("seen@example.com", listed[0]["id"]):
             shown = self.read("show", name)
@@ -247,7 +237,7 @@ class Accounts(unittest.TestCase):
 
     def test_a_disabled_account_is_out_everywhere_at_once(self):
         account = self.create("out@example.com")
-        session = self.sign_in("out@example.com")
+        session = self.session("out@example.com")
         key = self.make_key(session["access_token"])
         self.assert_in(session["access_token"])
         self.assert_in(key)
@@ -259,8 +249,8 @@ class Accounts(unittest.TestCase):
         self.assert_out(key)
         refused = self.app.post("/v1/sessions/refresh", {"refresh_token": session["refresh_token"]})
         self.assertEqual(refused.status, 401, refused)
-        self.assertEqual(self.sign_in("out@example.com", status=403)["code"], "account_disabled")
-        self.assertEqual(self.sign_in("out@example.com", "wrong password", status=401)["code"], "invalid_credentials")
+        self.assert_problem(self.sign_in("out@example.com"), 403, "account_disabled")
+        self.assert_problem(self.sign_in("out@example.com", "wrong password"), 401, "invalid_credentials")
         shown = self.read("show", account["id"])
         self.assertEqual((shown["state"], shown["sessions"], len(shown["api_keys"])), ("disabled", [], 1))
         self.assertIn(account["id"], [row["id"] for row in self.read("ls", "--disabled")])
@@ -269,7 +259,7 @@ class Accounts(unittest.TestCase):
 
         self.assertEqual(self.accounts("enable", "out@example.com").stdout, "out@example.com may sign in again\n")
         self.assertEqual(self.accounts("enable", "out@example.com").stdout, "out@example.com is not disabled\n")
-        self.assert_in(self.sign_in("out@example.com")["access_token"])
+        self.assert_in(self.token("out@example.com"))
         self.assert_in(key)
         self.assert_out(session["access_token"])
         refused = self.app.post("/v1/sessions/refresh", {"refresh_token": session["refresh_token"]})
@@ -281,7 +271,7 @@ class Accounts(unittest.TestCase):
 
     def test_to_disable_and_enable_in_turn_leaves_it_as_it_should_be(self):
         self.create("turns@example.com")
-        key = self.make_key(self.sign_in("turns@example.com")["access_token"])
+        key = self.make_key(self.token("turns@example.com"))
         for _ in range(3):
             self.assert_in(key)
             self.accounts("disable", "turns@example.com")
@@ -333,7 +323,7 @@ class Accounts(unittest.TestCase):
 
     def test_delete_says_first_what_it_would_do(self):
         account = self.create("gone@example.com")
-        session = self.sign_in("gone@example.com")
+        session = self.session("gone@example.com")
         key = self.make_key(session["access_token"])
         self.assert_mistake(["delete", "gone@example.com"], 64,
                             "this would delete gone@example.com for ever, with 1 session, 1 API key and what the "
@@ -343,16 +333,16 @@ class Accounts(unittest.TestCase):
         self.assertEqual(self.read("delete", "gone@example.com", "--yes")["state"], "deleted")
         self.assert_out(session["access_token"])
         self.assert_out(key)
-        self.sign_in("gone@example.com", status=401)
+        self.assertEqual(self.sign_in("gone@example.com").status, 401)
         self.assert_mistake(["show", account["id"]], 1, "there is no account")
         events = self.read("audit", account["id"])
         self.assertEqual((events[0]["action"], events[0]["actor"]), ("account.delete", "command line"))
         self.create("gone@example.com")
-        self.assert_in(self.sign_in("gone@example.com")["access_token"])
+        self.assert_in(self.token("gone@example.com"))
 
     def test_what_the_application_holds_on_to_stays(self):
         account = self.create("held@example.com")
-        token = self.sign_in("held@example.com")["access_token"]
+        token = self.token("held@example.com")
         self.services.sql("CREATE TABLE invoices (account_id uuid REFERENCES prong_accounts);"
                           f" INSERT INTO invoices VALUES ('{account['id']}')")
         self.assert_mistake(["delete", "held@example.com", "--yes"], 1, "rows of the application hold it")
@@ -363,7 +353,7 @@ class Accounts(unittest.TestCase):
 
     def test_a_scope_is_had_or_lost_at_once(self):
         self.create("scoped@example.com")
-        session = self.sign_in("scoped@example.com")
+        session = self.session("scoped@example.com")
         self.accounts("grant", "scoped@example.com", "billing")
         self.assert_out(session["access_token"])
         response = self.app.post("/v1/sessions/refresh", {"refresh_token": session["refresh_token"]})
@@ -386,7 +376,7 @@ class Accounts(unittest.TestCase):
 
     def test_sessions_end(self):
         self.create("many@example.com")
-        sessions = [self.sign_in("many@example.com") for _ in range(3)]
+        sessions = [self.session("many@example.com") for _ in range(3)]
         listed = self.read("sessions", "many@example.com")
         self.assertEqual({row["id"] for row in listed}, {session["session_id"] for session in sessions})
         self.assertEqual(set(listed[0]),
@@ -436,7 +426,7 @@ class Accounts(unittest.TestCase):
                              (11, "/scopes"), (12, "/scopes: these are too many"), (13, "/name"),
                              (14, "longer than any"), (15, "there is an account IM.PORT@example.com already")):
             self.assertIn(text, told[str(number)])
-        self.sign_in("im.port@example.com")
+        self.session("im.port@example.com")
         shown = self.read("show", "im.port@example.com")
         self.assertEqual((shown["email"], shown["name"], shown["scopes"]),
                          ("Im.port@example.com", "Im Port", ["a", "b"]))
@@ -457,7 +447,7 @@ class Accounts(unittest.TestCase):
         self.assertIn("line 701: ", done.stderr)
         self.assertEqual(self.services.sql("SELECT count(*) FROM prong_accounts WHERE email LIKE 'bulk%@example.net'"),
                          [["1200"]])
-        self.sign_in("bulk1199@example.net")
+        self.session("bulk1199@example.net")
 
     def test_peppers_are_put_around_what_is_made_and_imported(self):
         self.create("unpeppered@example.com")
@@ -481,7 +471,7 @@ class Accounts(unittest.TestCase):
 
     def test_the_audit_log_is_read(self):
         account = self.create("audited@example.com")
-        self.sign_in("audited@example.com", "wrong password", status=401)
+        self.assertEqual(self.sign_in("audited@example.com", "wrong password").status, 401)
         self.accounts("grant", "audited@example.com", "billing")
         events = self.read("audit", "audited@example.com")
         self.assertEqual(set(events[0]), {"at", "account_id", "email", "actor", "action", "result", "address",
@@ -500,7 +490,7 @@ class Accounts(unittest.TestCase):
         self.create("late@example.com")
         for settings, text in (({"REDIS_URL": "unix:///nowhere/redis.sock"}, "Redis of REDIS_URL cannot be reached"),
                                ({"REDIS_URL": ""}, "REDIS_URL is not set")):
-            token = self.sign_in("late@example.com")["access_token"]
+            token = self.token("late@example.com")
             done = self.accounts("disable", "late@example.com", **settings)
             self.assertEqual(done.stdout, "late@example.com is disabled; 1 session ended\n")
             self.assertIn(f"{text}: servers that run notice within ten seconds", done.stderr)

@@ -6,9 +6,9 @@ import pathlib
 import threading
 import unittest
 
-from harness import App, Services, binary, wait_for
+from accounts_case import PASSWORD, AccountsCase
+from harness import wait_for
 
-PASSWORD = "correct horse battery staple"
 KEYS = "/v1/account/api-keys"
 
 
@@ -28,30 +28,20 @@ def at_once(count, act):
     return results
 
 
-class ApiKeys(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.services = Services()
-        cls.addClassCleanup(cls.services.stop)
-        cls.app = App(binary("test_app"), cls.services, WEB_CONCURRENCY=2, PASSWORD_STRENGTH=0)
-        cls.addClassCleanup(cls.app.stop)
-        cls.app.command("migrate", "up")
-        cls.app.start()
-        cls.count = 0
+def setUpModule():
+    ApiKeys.serve("test_app", WEB_CONCURRENCY=2)
+
+
+class ApiKeys(AccountsCase):
+    count = 0
 
     def account(self, scopes=""):
         """A new account: its address and a token of its session."""
         ApiKeys.count += 1
         address = f"user{ApiKeys.count}@example.com"
-        response = self.app.post("/v1/accounts", {"email": address, "password": PASSWORD})
-        self.assertEqual(response.status, 201, response)
+        self.assertEqual(self.sign_up(address).status, 201)
         self.services.sql(f"UPDATE prong_accounts SET scopes = '{{{scopes}}}' WHERE email = '{address}'")
         return address, self.token(address)
-
-    def token(self, address):
-        response = self.app.post("/v1/sessions", {"email": address, "password": PASSWORD})
-        self.assertEqual(response.status, 201, response)
-        return response.json()["access_token"]
 
     def make(self, token, name="machine", **members):
         response = self.app.post(KEYS, {"name": name, **members}, token=token)

@@ -1,34 +1,26 @@
 """The audit log: who reads what of it, that it is only added to, and how long it is kept."""
 import unittest
 
-from harness import App, Services, binary, wait_for
+from accounts_case import AccountsCase, claims_of
+from harness import wait_for
 
-PASSWORD = "correct horse battery"
 OTHER = "0190a5d4-0000-7000-8000-00000000000b"
 
 
-class Audit(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.services = Services()
-        cls.addClassCleanup(cls.services.stop)
-        cls.app = App(binary("prong"), cls.services, WEB_CONCURRENCY=1, AUDIT_AGE="40d")
-        cls.addClassCleanup(cls.app.stop)
-        cls.app.command("migrate", "up")
-        cls.app.start()
+def setUpModule():
+    Audit.serve(WEB_CONCURRENCY=1, AUDIT_AGE="40d")
 
+
+class Audit(AccountsCase):
     def account(self, address):
         """Signs up and in; the account's id and a token."""
-        response = self.app.post("/v1/accounts", {"email": address, "password": PASSWORD})
-        self.assertEqual(response.status, 201, response)
-        response = self.app.post("/v1/sessions", {"email": address, "password": PASSWORD})
-        self.assertEqual(response.status, 201, response)
-        return response.json()["account"]["id"], response.json()["access_token"]
+        token = self.join(address)
+        return claims_of(token)["sub"], token
 
     def admin(self, address):
-        self.account(address)
+        self.join(address)
         self.app.command("accounts", "grant", address, "admin")
-        return self.app.post("/v1/sessions", {"email": address, "password": PASSWORD}).json()["access_token"]
+        return self.token(address)
 
     def add(self, account, count=1, action="test", age="0"):
         """Adds entries, and returns their ids, the newest first."""

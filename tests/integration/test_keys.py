@@ -1,35 +1,24 @@
 """Signing keys in the real program: `prong keys`, rotation, and what other services see of it."""
-import base64
 import concurrent.futures
 import json
 import unittest
 
-from harness import App, Services, binary, wait_for
+from accounts_case import AccountsCase, header_of
+from harness import App, binary, wait_for
 
-PASSWORD = "correct horse battery"
 ANOTHER_SECRET = "another secret of the tests, 32 bytes or more"
 
 
-def decode(text):
-    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-
-
 def kid_of(token):
-    return decode(token.split(".")[0])["kid"]
+    return header_of(token)["kid"]
 
 
 def setUpModule():
-    Keys.services = Services()
-    unittest.addModuleCleanup(Keys.services.stop)
-    Keys.app = App(binary("prong"), Keys.services, WEB_CONCURRENCY=2)
-    unittest.addModuleCleanup(Keys.app.stop)
-    Keys.app.command("migrate", "up")
-    Keys.app.start()
+    Keys.serve(WEB_CONCURRENCY=2)
 
 
-class Keys(unittest.TestCase):
+class Keys(AccountsCase):
     """What the tests share; no tests of its own."""
-    services = app = None
 
     def keys(self, *arguments, **settings):
         return self.app.command("keys", *arguments, check=False, **settings)
@@ -45,12 +34,10 @@ class Keys(unittest.TestCase):
         self.services.sql(f"UPDATE prong_signing_keys SET active_from = active_from - interval '{interval}'")
         self.services.redis_command("XADD", "prong:{security}", "*", "keys", "test")
 
-    def sign_in(self, address, app=None):
-        app = app or self.app
-        app.post("/v1/accounts", {"email": address, "password": PASSWORD})
-        response = app.post("/v1/sessions", {"email": address, "password": PASSWORD})
-        self.assertEqual(response.status, 201, response)
-        return response.json()["access_token"]
+    def come_in(self, address, app=None):
+        """Signs in, up first where needed; returns an access token."""
+        self.sign_up(address, app=app)
+        return self.token(address, app=app)
 
     def status(self, token, app=None):
         return (app or self.app).get("/v1/account", token=token).status
@@ -77,7 +64,7 @@ class Keys(unittest.TestCase):
         made = json.loads(done.stdout)
         self.assertEqual((made["algorithm"], made["told"]), (algorithm, True))
         self.pass_time("31 seconds")
-        wait_for(lambda: all(kid_of(self.sign_in(f"{i}@example.com")) == made["kid"] for i in range(4)),
+        wait_for(lambda: all(kid_of(self.come_in(f"{i}@example.com")) == made["kid"] for i in range(4)),
                  "every process signs with the new key")
         return made["kid"]
 
@@ -88,7 +75,7 @@ class Rotation(Keys):
             self.pass_time("11 minutes")
 
     def test_the_life_of_keys(self):
-        before = self.sign_in("life@example.com")
+        before = self.come_in("life@example.com")
         self.assertEqual(self.status(before), 200)
 
         rotated = self.keys("rotate", SIGNING_ALGORITHM="ES256")
@@ -101,11 +88,11 @@ class Rotation(Keys):
 
         # It is published and known before it signs.
         wait_for(lambda: following in self.published(), "the next key is published")
-        self.assertEqual(kid_of(self.sign_in("life@example.com")), kid_of(before))
+        self.assertEqual(kid_of(self.come_in("life@example.com")), kid_of(before))
         self.pass_time("31 seconds")
-        wait_for(lambda: kid_of(self.sign_in("life@example.com")) == following, "the next key signs")
+        wait_for(lambda: kid_of(self.come_in("life@example.com")) == following, "the next key signs")
         self.assertEqual(self.states()[-2:], ["previous", "current"])
-        self.assertTrue(self.everywhere(self.sign_in("life@example.com"), 200))
+        self.assertTrue(self.everywhere(self.come_in("life@example.com"), 200))
         self.assertTrue(self.everywhere(before, 200))
         self.assertIn(kid_of(before), self.published())
 
@@ -131,8 +118,8 @@ class Rotation(Keys):
         for algorithm, kind in ("HS256", None), ("ES256", "EC"), ("EdDSA", "OKP"):
             with self.subTest(algorithm):
                 kid = self.turn(algorithm)
-                token = self.sign_in("each@example.com")
-                self.assertEqual(decode(token.split(".")[0]), {"alg": algorithm, "typ": "at+jwt", "kid": kid})
+                token = self.come_in("each@example.com")
+                self.assertEqual(header_of(token), {"alg": algorithm, "typ": "at+jwt", "kid": kid})
                 self.assertTrue(self.everywhere(token, 200))
                 key = self.published().get(kid)
                 self.assertEqual(key and (key["kty"], key["alg"], key["use"]), kind and (kind, algorithm, "sig"))
@@ -146,8 +133,8 @@ class Rotation(Keys):
         app.command("migrate", "up")
         self.assertEqual(app.command("keys", "ls").stdout, "No keys: the first start makes one.\n")
         app.start()
-        token = self.sign_in("new@example.com", app)
-        self.assertEqual(decode(token.split(".")[0])["alg"], "HS256")
+        token = self.come_in("new@example.com", app)
+        self.assertEqual(header_of(token)["alg"], "HS256")
         self.assertEqual(self.status(token, app), 200)
         self.assertEqual(app.get("/.well-known/jwks.json").json(), {"keys": []})
         self.assertEqual(self.status(token), 401)
@@ -166,7 +153,7 @@ class Rotation(Keys):
         self.assertEqual([key["kid"] for key in self.ls()], [kid])
 
     def test_processes_look_for_themselves(self):
-        before = self.sign_in("alone@example.com")
+        before = self.come_in("alone@example.com")
         self.turn("EdDSA")
         self.assertTrue(self.everywhere(before, 200))
         self.assertEqual(self.keys("retire", kid_of(before), REDIS_URL="").returncode, 0)

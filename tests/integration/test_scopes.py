@@ -1,38 +1,18 @@
 """Scopes: given and taken on the command line, carried by access tokens, demanded by routes."""
-import base64
 import json
 import unittest
 
+from accounts_case import PASSWORD, AccountsCase, claims_of
 from harness import App, Services, binary, wait_for
 
-PASSWORD = "correct horse battery"
 SAMPLE = {"text": "x"}
 
 
-def claims_of(token):
-    text = token.split(".")[1]
-    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+def setUpModule():
+    Scopes.serve("test_app", WEB_CONCURRENCY=1)
 
 
-class Scopes(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.services = Services()
-        cls.addClassCleanup(cls.services.stop)
-        cls.app = App(binary("test_app"), cls.services, WEB_CONCURRENCY=1)
-        cls.addClassCleanup(cls.app.stop)
-        cls.app.command("migrate", "up")
-        cls.app.start()
-
-    def sign_up(self, address):
-        response = self.app.post("/v1/accounts", {"email": address, "password": PASSWORD})
-        self.assertEqual(response.status, 201, response)
-
-    def token(self, address):
-        response = self.app.post("/v1/sessions", {"email": address, "password": PASSWORD})
-        self.assertEqual(response.status, 201, response)
-        return response.json()["access_token"]
-
+class Scopes(AccountsCase):
     def assert_void(self, token):
         """At once, give or take the way of the news from the command to the process."""
         wait_for(lambda: self.app.post("/v1/guarded", SAMPLE, token=token).status == 401, "the token is void")
@@ -145,14 +125,14 @@ class Scopes(unittest.TestCase):
             with self.assertRaises(RuntimeError, msg=scopes):
                 self.services.sql(f"UPDATE prong_accounts SET scopes = {scopes} WHERE email = 'odd@example.com'")
 
-    def test_the_column_comes_and_goes(self):
+    def test_an_older_database_is_told_of_and_brought_up_to_date(self):
         services = Services()
         self.addCleanup(services.stop)
         app = App(binary("test_app"), services)
         self.addCleanup(app.stop)
         app.command("migrate", "up")
-        services.sql("INSERT INTO prong_accounts VALUES ('0190a5d4-0000-7000-8000-000000000001', 'a@b.example',"
-                     " 'a@b.example', 'none')")
+        services.sql("INSERT INTO prong_accounts (id, email, email_normalised, password_hash) VALUES"
+                     " ('0190a5d4-0000-7000-8000-000000000001', 'a@b.example', 'a@b.example', 'none')")
         self.assertEqual(services.sql("SELECT scopes FROM prong_accounts"), [["{}"]])
         last = services.sql("SELECT max(number) FROM prong_migrations WHERE sequence = 'accounts'")[0][0]
         app.command("migrate", "down", "--module", "accounts", "--steps", str(int(last) - 3))  # to before 0004_scopes
@@ -168,9 +148,7 @@ class Scopes(unittest.TestCase):
         self.assertIn("DATABASE_URL: PostgreSQL cannot be reached", done.stderr)
 
     def test_an_application_without_accounts_says_so(self):
-        app = App(binary("drill_app"), self.services)
-        self.addCleanup(app.stop)
-        done = app.command("accounts", "ls", check=False)
+        done = self.other_app("drill_app").command("accounts", "ls", check=False)
         self.assertEqual(done.returncode, 78)
         self.assertIn("has no accounts", done.stderr)
 

@@ -1,54 +1,32 @@
 """Sessions in the real program: sign-in, refresh, rotation under races, revocation on all processes at once."""
 import base64
 import concurrent.futures
-import json
 import time
 import unittest
 import uuid
 
-from harness import App, Services, binary, wait_for
-
-PASSWORD = "violet teapot orbit 9"
-
-
-def claims_of(token):
-    text = token.split(".")[1]
-    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+from accounts_case import PASSWORD, AccountsCase, claims_of
+from harness import wait_for
 
 
 def setUpModule():
-    Sessions.services = Services()
-    unittest.addModuleCleanup(Sessions.services.stop)
-    Sessions.app = App(binary("prong"), Sessions.services, WEB_CONCURRENCY=1, PASSWORD_HASHES=2)
-    unittest.addModuleCleanup(Sessions.app.stop)
-    Sessions.app.command("migrate", "up")
-    Sessions.app.start()
+    Sessions.serve(WEB_CONCURRENCY=1, PASSWORD_HASHES=2)
 
 
-class Sessions(unittest.TestCase):
+class Sessions(AccountsCase):
     """What the tests share; no tests of its own."""
-    services = app = None
 
-    def other_app(self, **settings):
+    def other_host(self, **settings):
         """Another process tree on the same services, which takes the first one's tokens for its own."""
-        app = App(binary("prong"), self.services, PUBLIC_URL=f"http://127.0.0.1:{self.app.port}", **settings)
-        self.addCleanup(app.stop)
-        return app.start()
+        return self.other_app(PUBLIC_URL=f"http://127.0.0.1:{self.app.port}", **settings).start()
 
-    def sign_up(self, address=None):
-        address = address or f"{uuid.uuid4()}@example.com"
-        response = self.app.post("/v1/accounts", {"email": address, "password": PASSWORD})
-        self.assertEqual(response.status, 201, response)
+    def new_account(self):
+        address = f"{uuid.uuid4()}@example.com"
+        self.assertEqual(self.sign_up(address).status, 201)
         return address
 
-    def sign_in(self, address, app=None, headers=None, **fields):
-        response = (app or self.app).post("/v1/sessions", {"email": address, "password": PASSWORD, **fields},
-                                          headers=headers)
-        self.assertEqual(response.status, 201, response)
-        return response.json()
-
-    def session(self, app=None):
-        return self.sign_in(self.sign_up(), app)
+    def new_session(self, app=None):
+        return self.session(self.new_account(), app=app)
 
     def refresh(self, token, app=None, **options):
         return (app or self.app).post("/v1/sessions/refresh", {"refresh_token": token}, **options)
@@ -62,11 +40,6 @@ class Sessions(unittest.TestCase):
         status = (app or self.app).get("/v1/account", token=session["access_token"]).status
         self.assertIn(status, (200, 401))
         return status == 200
-
-    def assert_problem(self, response, status, code):
-        self.assertEqual((response.status, response.headers["content-type"]), (status, "application/problem+json"),
-                         response)
-        self.assertEqual(response.json()["code"], code)
 
     def assert_refused(self, token, app=None):
         self.assert_problem(self.refresh(token, app), 401, "invalid_refresh_token")
@@ -84,7 +57,7 @@ class Sessions(unittest.TestCase):
 
 class Refresh(Sessions):
     def test_a_refresh_gives_new_tokens_of_the_same_session(self):
-        first = self.session()
+        first = self.new_session()
         self.assertEqual(set(first), {"access_token", "token_type", "expires_in", "refresh_token",
                                       "refresh_expires_in", "session_id", "account"})
         self.assertEqual((first["token_type"], first["expires_in"], first["refresh_expires_in"]),
@@ -103,7 +76,7 @@ class Refresh(Sessions):
         self.assertEqual(third["session_id"], first["session_id"])
 
     def test_only_hashes_are_stored(self):
-        session = self.session()
+        session = self.new_session()
         token = self.refreshed(session["refresh_token"])["refresh_token"]
         raw = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
         self.assertEqual(raw[:16].hex(), session["session_id"].replace("-", ""))
@@ -114,13 +87,13 @@ class Refresh(Sessions):
         self.assertEqual(self.row(session, "refresh_hash = sha256('" + token + "')")[0], "t")
 
     def test_a_lost_reply_costs_nothing(self):
-        first = self.session()["refresh_token"]
+        first = self.new_session()["refresh_token"]
         successors = {self.refreshed(first)["refresh_token"] for _ in range(3)}
         self.assertEqual(len(successors), 1)
         self.refreshed(successors.pop())
 
     def test_the_grace_is_for_the_last_token_only(self):
-        session = self.session()
+        session = self.new_session()
         second = self.refreshed(session["refresh_token"])["refresh_token"]
         third = self.refreshed(second)["refresh_token"]
         self.assert_refused(session["refresh_token"])
@@ -129,7 +102,7 @@ class Refresh(Sessions):
         self.assertEqual(self.row(session, "revoked_for"), ["reused"])
 
     def test_reuse_after_the_grace_ends_the_family(self):
-        session = self.session()
+        session = self.new_session()
         second = self.refreshed(session["refresh_token"])
         self.change(session, "rotated_at = rotated_at - interval '21 seconds'")
         self.assert_refused(session["refresh_token"])
@@ -141,14 +114,14 @@ class Refresh(Sessions):
                  "the log warns of it")
 
     def test_without_a_grace_every_reuse_ends_it(self):
-        app = self.other_app(REFRESH_GRACE=0, WEB_CONCURRENCY=1)
-        session = self.session()
+        app = self.other_host(REFRESH_GRACE=0, WEB_CONCURRENCY=1)
+        session = self.new_session()
         second = self.refreshed(session["refresh_token"], app)
         self.assert_refused(session["refresh_token"], app)
         self.assert_refused(second["refresh_token"], app)
 
     def test_a_made_up_token_touches_nothing(self):
-        session = self.session()
+        session = self.new_session()
         token = session["refresh_token"]
         before = self.row(session, "prong_sessions::text")
         raw = bytearray(base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)))
@@ -172,12 +145,12 @@ class Refresh(Sessions):
     def test_idle_and_old_sessions_are_over(self):
         for change in ("used_at = now() - interval '30 days 1 second'", "expires_at = now() - interval '1 second'"):
             with self.subTest(change):
-                session = self.session()
+                session = self.new_session()
                 self.change(session, change)
                 self.assert_refused(session["refresh_token"])
                 self.assertEqual(self.row(session, "revoked_at"), [""])
                 self.assertEqual(self.audited(session, "session.reuse"), [])
-        session = self.session()
+        session = self.new_session()
         self.change(session, "used_at = now() - interval '29 days', expires_at = now() + interval '60 seconds'")
         second = self.refreshed(session["refresh_token"])
         for name in ("expires_in", "refresh_expires_in"):
@@ -185,14 +158,14 @@ class Refresh(Sessions):
         self.assertLessEqual(claims_of(second["access_token"])["exp"], time.time() + 61)
 
     def test_refreshing_keeps_it_from_being_idle(self):
-        session = self.session()
+        session = self.new_session()
         self.change(session, "used_at = now() - interval '29 days'")
         token = self.refreshed(session["refresh_token"])["refresh_token"]
         self.change(session, "used_at = used_at - interval '29 days'")
         self.refreshed(token)
 
     def test_a_refresh_brings_the_present_scopes(self):
-        session = self.session()
+        session = self.new_session()
         self.assertNotIn("scope", claims_of(session["access_token"]))
         self.services.sql(f"UPDATE prong_accounts SET scopes = '{{admin,notes:write}}', epoch = 3"
                           f" WHERE id = '{session['account']['id']}'")
@@ -200,8 +173,8 @@ class Refresh(Sessions):
         self.assertEqual((claims["scope"], claims["epoch"]), ("admin notes:write", 3))
 
     def test_a_disabled_account_refreshes_nothing(self):
-        address = self.sign_up()
-        session = self.sign_in(address)
+        address = self.new_account()
+        session = self.session(address)
         self.services.sql(f"UPDATE prong_accounts SET disabled_at = now() WHERE email = '{address}'")
         self.assert_refused(session["refresh_token"])
         self.services.sql(f"UPDATE prong_accounts SET disabled_at = NULL WHERE email = '{address}'")
@@ -216,9 +189,9 @@ class Races(Sessions):
             return [future.result() for future in [pool.submit(function, i) for i in range(count)]]
 
     def test_64_at_once_are_one_rotation(self):
-        apps = [self.app, self.other_app(WEB_CONCURRENCY=2)]
+        apps = [self.app, self.other_host(WEB_CONCURRENCY=2)]
         for _ in range(3):
-            session = self.session()
+            session = self.new_session()
             answers = self.at_once(64, lambda i: self.refresh(session["refresh_token"], apps[i % 2]))
             self.assertEqual({answer.status for answer in answers}, {200}, answers)
             self.assertEqual(len({answer.json()["refresh_token"] for answer in answers}), 1)
@@ -230,15 +203,15 @@ class Races(Sessions):
 
     def test_64_at_once_by_cookie_get_the_same_cookie(self):
         name = "__Host-prong_refresh"
-        first = self.app.post("/v1/sessions", {"email": self.sign_up(), "password": PASSWORD, "cookie": True})
+        first = self.app.post("/v1/sessions", {"email": self.new_account(), "password": PASSWORD, "cookie": True})
         header = {"Cookie": f"{name}={first.cookies[name].split(';')[0]}"}
         answers = self.at_once(64, lambda _: self.app.post("/v1/sessions/refresh", {}, headers=header))
         self.assertEqual({answer.status for answer in answers}, {200}, answers)
         self.assertEqual(len({answer.cookies[name] for answer in answers}), 1)
 
     def test_signing_in_while_all_others_are_ended_loses_nobody(self):
-        address = self.sign_up()
-        first = self.sign_in(address)
+        address = self.new_account()
+        first = self.session(address)
 
         def act(i):
             if i == 4:
@@ -266,8 +239,8 @@ class Races(Sessions):
 
     def test_no_sign_in_outlives_a_new_password(self):
         for _ in range(3):
-            address = self.sign_up()
-            first = self.sign_in(address)
+            address = self.new_account()
+            first = self.session(address)
             self.no_sign_in_outlives(address, lambda: self.assertEqual(self.app.request(
                 "PUT", "/v1/account/password", {"current_password": PASSWORD, "password": PASSWORD + " again"},
                 token=first["access_token"]).status, 204))
@@ -275,14 +248,14 @@ class Races(Sessions):
 
     def test_no_sign_in_outlives_disabling(self):
         for _ in range(3):
-            address = self.sign_up()
-            first = self.sign_in(address)
+            address = self.new_account()
+            first = self.session(address)
             self.no_sign_in_outlives(address, lambda: self.app.command("accounts", "disable", address))
             self.assertFalse(self.is_accepted(first))
 
     def test_a_revoked_family_never_revives(self):
         for _ in range(5):
-            session = self.session()
+            session = self.new_session()
             ended = []
 
             def act(i):
@@ -302,7 +275,7 @@ class Races(Sessions):
                 self.assertFalse(self.is_accepted(one))
 
     def test_of_many_reuses_one_ends_it(self):
-        session = self.session()
+        session = self.new_session()
         self.refreshed(session["refresh_token"])
         self.change(session, "rotated_at = rotated_at - interval '1 hour'")
         answers = self.at_once(16, lambda _: self.refresh(session["refresh_token"]))
@@ -312,12 +285,7 @@ class Races(Sessions):
 
 class Outages(Sessions):
     def test_without_postgresql_tokens_serve_and_nothing_is_used_up(self):
-        services = Services()
-        self.addCleanup(services.stop)
-        app = App(binary("test_app"), services, WEB_CONCURRENCY=2)
-        self.addCleanup(app.stop)
-        app.command("migrate", "up")
-        app.start()
+        services, app = self.serve_apart("test_app", WEB_CONCURRENCY=2)
         credentials = {"email": "ada@example.com", "password": PASSWORD}
         self.assertEqual(app.post("/v1/accounts", credentials).status, 201)
         session, browser = (app.post("/v1/sessions", credentials | {"cookie": cookie}) for cookie in (False, True))
@@ -342,7 +310,7 @@ class Housekeeping(Sessions):
         changes = {"revoked_at = now() - interval '31 days'": False, "revoked_at = now() - interval '29 days'": True,
                    "expires_at = now() - interval '31 days'": False, "used_at = now() - interval '61 days'": False,
                    "used_at = now() - interval '59 days'": True, "used_at = now()": True}
-        sessions = [self.session() for _ in changes]
+        sessions = [self.new_session() for _ in changes]
         for session, change in zip(sessions, changes):
             self.change(session, change)
         self.services.sql("INSERT INTO prong_revocations (subject, revoked_at)"
@@ -360,10 +328,10 @@ class Housekeeping(Sessions):
 
 class Listing(Sessions):
     def test_sessions_are_listed_with_device_and_address(self):
-        address = self.sign_up()
-        first = self.sign_in(address, headers={"User-Agent": "Device/1"})
-        second = self.sign_in(address, headers={"User-Agent": "Device/2"})
-        other = self.session()
+        address = self.new_account()
+        first = self.session(address, headers={"User-Agent": "Device/1"})
+        second = self.session(address, headers={"User-Agent": "Device/2"})
+        other = self.new_session()
         answer = self.app.get("/v1/sessions", token=second["access_token"])
         self.assertEqual(answer.status, 200, answer)
         items = {item["id"]: item for item in answer.json()["items"]}
@@ -378,8 +346,8 @@ class Listing(Sessions):
         self.assertTrue(self.is_accepted(other))
 
     def test_one_session_is_ended(self):
-        address = self.sign_up()
-        first, second = self.sign_in(address), self.sign_in(address)
+        address = self.new_account()
+        first, second = self.session(address), self.session(address)
         path = f"/v1/sessions/{first['session_id']}"
         self.assertEqual(self.app.request("DELETE", path, token=second["access_token"]).status, 204)
         self.assertFalse(self.is_accepted(first))
@@ -391,19 +359,19 @@ class Listing(Sessions):
         self.assertEqual(self.audited(second, "session.revoke"), [["ok"]])
 
     def test_all_others_are_ended(self):
-        address = self.sign_up()
-        sessions = [self.sign_in(address) for _ in range(4)]
+        address = self.new_account()
+        sessions = [self.session(address) for _ in range(4)]
         answer = self.app.request("DELETE", "/v1/sessions?except=current", token=sessions[2]["access_token"])
         self.assertEqual((answer.status, answer.json()), (200, {"count": 3}))
         self.assertEqual([self.is_accepted(session) for session in sessions], [False, False, True, False])
         answer = self.app.request("DELETE", "/v1/sessions", token=sessions[2]["access_token"])
         self.assertEqual((answer.status, answer.json()), (200, {"count": 1}))
         self.assertFalse(self.is_accepted(sessions[2]))
-        self.assertEqual(self.app.request("DELETE", "/v1/sessions?except=x", token=self.sign_in(address)[
+        self.assertEqual(self.app.request("DELETE", "/v1/sessions?except=x", token=self.session(address)[
             "access_token"]).status, 400)
 
     def test_sign_out(self):
-        session = self.session()
+        session = self.new_session()
         self.assertEqual(self.app.request("DELETE", "/v1/sessions/current", token=session["access_token"]).status, 204)
         self.assertFalse(self.is_accepted(session))
         self.assert_refused(session["refresh_token"])

@@ -1,48 +1,26 @@
 """Sign-in in the real program: who is let in, what it leaves behind, cookies, and the application's claims."""
 import email
-import json
-import base64
 import unittest
 import uuid
 
-from harness import App, Services, binary, wait_for
+from accounts_case import PASSWORD, AccountsCase, claims_of
+from harness import App, binary, wait_for
 
-PASSWORD = "violet teapot orbit 9"
 ACCESS, REFRESH = "__Host-prong_access", "__Host-prong_refresh"
 
 
-def claims_of(token):
-    text = token.split(".")[1]
-    return json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-
-
 def setUpModule():
-    SignIn.services = Services()
-    unittest.addModuleCleanup(SignIn.services.stop)
-    SignIn.app = App(binary("test_app"), SignIn.services, WEB_CONCURRENCY=1, PASSWORD_HASHES=2)
-    unittest.addModuleCleanup(SignIn.app.stop)
-    SignIn.app.command("migrate", "up")
-    SignIn.app.start()
+    SignIn.serve("test_app", WEB_CONCURRENCY=1, PASSWORD_HASHES=2)
 
 
-class SignIn(unittest.TestCase):
+class SignIn(AccountsCase):
     """What the tests share; no tests of its own."""
-    services = app = None
 
     def setUp(self):
         self.address = f"{uuid.uuid4()}@example.com"
-        response = self.app.post("/v1/accounts", {"email": self.address, "password": PASSWORD})
+        response = self.sign_up(self.address)
         self.assertEqual(response.status, 201, response)
         self.account_id = response.json()["id"]
-
-    def sign_in(self, password=PASSWORD, app=None, headers=None, **fields):
-        return (app or self.app).post("/v1/sessions", {"email": self.address, "password": password, **fields},
-                                      headers=headers)
-
-    def session(self, **options):
-        response = self.sign_in(**options)
-        self.assertEqual(response.status, 201, response)
-        return response.json()
 
     def change(self, assignments):
         self.services.sql(f"UPDATE prong_accounts SET {assignments} WHERE id = '{self.account_id}'")
@@ -62,11 +40,6 @@ class SignIn(unittest.TestCase):
     def sessions(self):
         return self.services.sql(f"SELECT id FROM prong_sessions WHERE account_id = '{self.account_id}'")
 
-    def assert_problem(self, response, status, code):
-        self.assertEqual((response.status, response.headers["content-type"]), (status, "application/problem+json"),
-                         response)
-        self.assertEqual(response.json()["code"], code)
-
     def assert_unknown(self, response):
         """Answered as an account that is not there."""
         self.assert_problem(response, 401, "invalid_credentials")
@@ -76,8 +49,8 @@ class SignIn(unittest.TestCase):
 
 class WhoIsLetIn(SignIn):
     def test_every_attempt_leaves_one_line(self):
-        self.assert_problem(self.sign_in("wrong password"), 401, "invalid_credentials")
-        self.session()
+        self.assert_problem(self.sign_in(self.address, "wrong password"), 401, "invalid_credentials")
+        self.session(self.address)
         self.assertEqual(self.audited(), [("sign_in", "invalid_credentials"), ("sign_in", "ok")])
         request = uuid.uuid4().hex
         self.app.post("/v1/sessions", {"email": "nobody@example.com", "password": "wrong password"},
@@ -88,35 +61,35 @@ class WhoIsLetIn(SignIn):
 
     def test_a_disabled_account_says_so_to_whom_knows_the_password(self):
         self.change("disabled_at = now()")
-        self.assert_problem(self.sign_in(), 403, "account_disabled")
-        self.assert_unknown(self.sign_in("wrong password"))
+        self.assert_problem(self.sign_in(self.address), 403, "account_disabled")
+        self.assert_unknown(self.sign_in(self.address, "wrong password"))
         self.assertEqual(self.sessions(), [])
         self.assertEqual(self.audited(), [("sign_in", "account_disabled"), ("sign_in", "invalid_credentials")])
 
     def test_signing_in_keeps_an_account_that_was_to_be_deleted(self):
         self.change("delete_after = now() + interval '1 minute'")
-        self.assert_problem(self.sign_in("wrong password"), 401, "invalid_credentials")
+        self.assert_problem(self.sign_in(self.address, "wrong password"), 401, "invalid_credentials")
         self.assertNotEqual(self.stored("delete_after"), [""])
-        self.session()
+        self.session(self.address)
         self.assertEqual(self.stored("delete_after"), [""])
         self.assertEqual(self.audited()[1:], [("account.keep", "ok"), ("sign_in", "ok")])
         self.change("delete_after = now() - interval '1 second'")
-        self.assert_unknown(self.sign_in())
+        self.assert_unknown(self.sign_in(self.address))
 
     def test_unproven_addresses_are_unknown_where_sign_up_is_private(self):
         private = App(binary("test_app"), self.services, SIGN_UP="private", WEB_CONCURRENCY=1, PASSWORD_PASSES=3)
         self.addCleanup(private.stop)
         private.start()
         before = self.stored("password_hash")
-        self.assert_unknown(self.sign_in(app=private))
+        self.assert_unknown(self.sign_in(self.address, app=private))
         self.assertEqual(self.stored("password_hash"), before)
         self.change("email_verified_at = now()")
-        self.session(app=private)
+        self.session(self.address, app=private)
         self.assertNotEqual(self.stored("password_hash"), before)
 
     def test_a_sign_in_that_fails_half_way_leaves_nothing(self):
         self.change("name = '!'")
-        self.assert_problem(self.sign_in(), 403, "not_today")
+        self.assert_problem(self.sign_in(self.address), 403, "not_today")
         self.assertEqual((self.sessions(), self.audited()), ([], []))
 
 
@@ -126,16 +99,16 @@ class NewDevices(SignIn):
         self.change("email_verified_at = now()")
 
     def test_the_first_sign_in_is_no_news(self):
-        self.session(headers={"User-Agent": "Known/1"})
-        self.session(headers={"User-Agent": "Known/1"})
-        self.session(headers={"User-Agent": "Other/1"})
+        self.session(self.address, headers={"User-Agent": "Known/1"})
+        self.session(self.address, headers={"User-Agent": "Known/1"})
+        self.session(self.address, headers={"User-Agent": "Other/1"})
         wait_for(self.mails, "the owner is told of the other device")
         self.assertEqual(len(self.mails()), 1)
         self.assertIn("Other/1, from 127.0.0.1", self.mails()[0].get_payload(decode=True).decode())
         self.assertEqual(self.audited(), [("sign_in", "ok")] * 3)
 
     def test_a_known_device_elsewhere_is_news(self):
-        self.session(headers={"User-Agent": "Known/1"})
+        self.session(self.address, headers={"User-Agent": "Known/1"})
         for number, (address, other) in enumerate((("198.51.100.7", "198.51.100.8"),
                                                    ("2001:db8::7", "2001:db8:0:1::7")), 1):
             self.services.sql(f"UPDATE prong_sessions SET address = '{other}' WHERE account_id = '{self.account_id}'")
@@ -144,29 +117,29 @@ class NewDevices(SignIn):
             self.addCleanup(proxied.stop)
             proxied.start()
             for _ in range(2):
-                self.session(app=proxied, headers={"User-Agent": "Known/1", "X-Forwarded-For": address})
+                self.session(self.address, app=proxied, headers={"User-Agent": "Known/1", "X-Forwarded-For": address})
             wait_for(lambda: len(self.mails()) == number, "the owner is told of the other address")
 
     def test_an_old_account_without_sessions_is_told_too(self):
         self.change("created_at = now() - interval '31 days'")
-        self.session(headers={"User-Agent": "Any/1"})
+        self.session(self.address, headers={"User-Agent": "Any/1"})
         wait_for(self.mails, "the owner is told")
 
     def test_a_neighbour_in_the_same_64_bits_is_known(self):
-        self.session(headers={"User-Agent": "Known/1"})
+        self.session(self.address, headers={"User-Agent": "Known/1"})
         self.services.sql(f"UPDATE prong_sessions SET address = '2001:db8::1' WHERE account_id = '{self.account_id}'")
         proxied = App(binary("test_app"), self.services, TRUSTED_PROXIES="127.0.0.1", WEB_CONCURRENCY=1)
         self.addCleanup(proxied.stop)
         proxied.start()
-        self.session(app=proxied, headers={"User-Agent": "Known/1", "X-Forwarded-For": "2001:db8::ffff:7"})
-        self.session(headers={"User-Agent": "Known/2"})
+        self.session(self.address, app=proxied, headers={"User-Agent": "Known/1", "X-Forwarded-For": "2001:db8::ffff:7"})
+        self.session(self.address, headers={"User-Agent": "Known/2"})
         mail, = wait_for(self.mails, "the owner is told of the other device only")
         self.assertIn("Known/2, from 127.0.0.1", mail.get_payload(decode=True).decode())
 
 
 class Cookies(SignIn):
     def browser(self, **headers):
-        response = self.sign_in(cookie=True, headers=headers)
+        response = self.sign_in(self.address, cookie=True, headers=headers)
         self.assertEqual(response.status, 201, response)
         return response
 
@@ -206,7 +179,7 @@ class Cookies(SignIn):
         self.assertTrue(all("Max-Age=0" in cookie for cookie in late.cookies.values()))
 
     def test_tokens_of_cookies_are_not_taken_elsewhere_nor_the_reverse(self):
-        cookie, bearer = self.browser().cookies[REFRESH].split(";")[0], self.session()
+        cookie, bearer = self.browser().cookies[REFRESH].split(";")[0], self.session(self.address)
         self.assert_problem(self.app.post("/v1/sessions/refresh", {"refresh_token": cookie}), 401,
                             "invalid_refresh_token")
         self.assert_problem(self.refresh({"Cookie": f"{REFRESH}={bearer['refresh_token']}"}), 401,
@@ -219,13 +192,13 @@ class Cookies(SignIn):
         for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"},
                         {"Origin": "https://evil.example"}, {"Origin": "null"}):
             with self.subTest(headers):
-                self.assert_problem(self.sign_in(cookie=True, headers=headers), 403, "csrf")
+                self.assert_problem(self.sign_in(self.address, cookie=True, headers=headers), 403, "csrf")
                 self.assert_problem(self.refresh(cookie | headers), 403, "csrf")
         for headers in ({"Sec-Fetch-Site": "same-origin"}, {"Origin": f"http://127.0.0.1:{self.app.port}"}, {}):
             with self.subTest(headers):
                 self.browser(**headers)
                 self.assertEqual(self.refresh(cookie | headers).status, 200)
-        self.assertEqual(self.sign_in(headers={"Sec-Fetch-Site": "cross-site"}).status, 201)
+        self.assertEqual(self.sign_in(self.address, headers={"Sec-Fetch-Site": "cross-site"}).status, 201)
 
     def test_sign_out_takes_the_cookies(self):
         response = self.browser()
@@ -254,35 +227,35 @@ class Claims(SignIn):
         return self.app.post("/v1/sessions/refresh", {"refresh_token": session["refresh_token"]})
 
     def test_the_application_adds_claims_at_sign_in_and_refresh(self):
-        session = self.session()
+        session = self.session(self.address)
         self.assertIsNone(self.tenant(session["access_token"]))
         self.change("name = '{\"tenant\": \"acme\", \"seats\": [1, 2]}'")
         refreshed = self.refresh(session).json()
         self.assertEqual(self.tenant(refreshed["access_token"]), '"acme"')
         self.assertEqual(claims_of(refreshed["access_token"])["seats"], [1, 2])
         self.change("name = '{\"tenant\": 7}'")
-        self.assertEqual(self.tenant(self.session()["access_token"]), "7")
+        self.assertEqual(self.tenant(self.session(self.address)["access_token"]), "7")
         self.change("name = '{}'")
-        self.assertIsNone(self.tenant(self.session()["access_token"]))
+        self.assertIsNone(self.tenant(self.session(self.address)["access_token"]))
 
     def test_wrong_claims_are_the_programs_fault(self):
-        session = self.session()
+        session = self.session(self.address)
         wrong = ["[1]", "{", '{"sub": "x"}', '{"scope": "admin"}', '{"exp": 1}', '{"a": 1, "a": 2}',
                  '{"a": "' + "x" * 2048 + '"}']
         for text in wrong:
             with self.subTest(text=text[:20]):
                 self.change(f"name = '{text}'")
-                self.assert_problem(self.sign_in(), 500, "internal")
+                self.assert_problem(self.sign_in(self.address), 500, "internal")
                 self.assert_problem(self.refresh(session), 500, "internal")
         wait_for(lambda: self.app.process.output().count("the application's claims cannot be in an access token")
                  >= 2 * len(wrong), "the log says why")
         self.change("name = '?'")
-        self.assert_problem(self.sign_in(), 500, "internal")
+        self.assert_problem(self.sign_in(self.address), 500, "internal")
         wait_for(lambda: "the application's claims for an access token failed" in self.app.process.output(),
                  "the log says that they failed")
 
     def test_a_refresh_that_fails_has_used_nothing_up(self):
-        session = self.session()
+        session = self.session(self.address)
         self.change("name = '!'")
         for _ in range(2):
             self.assert_problem(self.refresh(session), 403, "not_today")
