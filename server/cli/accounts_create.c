@@ -64,6 +64,17 @@ static int insert(struct prong_ctx *ctx, const struct creating *creating, prong_
 	return r < 0 ? r : prong_commit(ctx);
 }
 
+/* Who may sign in only later would otherwise be told that the password is wrong. */
+static void warn_unproven(const struct creating *creating)
+{
+	if (creating->invocation->settings->sign_up == SIGN_UP_PRIVATE && !creating->verified)
+		command_error(
+			creating->invocation, STATUS_OK,
+			"SIGN_UP is private: nobody signs in to %s before the address is proven, by mail, or here by "
+			"--verified",
+			creating->email);
+}
+
 static int create(struct prong_ctx *ctx, void *argument)
 {
 	const struct creating *creating = argument;
@@ -84,6 +95,7 @@ static int create(struct prong_ctx *ctx, void *argument)
 		return command_error(creating->invocation, STATUS_FAILURE, "these are too many scopes");
 	if (r < 0)
 		return r;
+	warn_unproven(creating);
 	if (creating->json) {
 		accounts_add_account(&sheet, account);
 		return sheet_print(&sheet, creating->invocation);

@@ -131,6 +131,12 @@ class Accounts(AccountsCase):
             self.assert_mistake(["create", "no.account@example.com"], 1, text, given=given)
         self.assert_mistake(["show", "no.account@example.com"], 1, "there is no account no.account@example.com")
 
+    def test_where_only_proven_addresses_sign_in_it_says_so(self):
+        for arguments, said in ((["unproven@example.com"], True), (["proven@example.com", "--verified"], False)):
+            done = self.accounts("create", *arguments, given=PASSWORD, SIGN_UP="private")
+            self.assertIn("is created", done.stdout)
+            self.assertEqual("SIGN_UP is private" in done.stderr, said, done.stderr)
+
     def test_an_address_is_taken_once(self):
         self.create("twice@example.com")
         self.assert_mistake(["create", "TWICE@example.com"], 1, "there is an account TWICE@example.com already",
