@@ -514,6 +514,8 @@ int registry_new(const struct prong_app *app, const struct prong_module *const *
 	if (!app->version || !*app->version)
 		mistake(&builder, "the application has no .version");
 	check_modules(&builder);
+	if (app->claims && !registry_module(builder.registry, ACCOUNTS_MODULE))
+		mistake(&builder, "the application's .claims need the module prong_accounts: add it to .modules");
 	check_routes(&builder);
 	check_jobs(&builder);
 	check_schedules(&builder);

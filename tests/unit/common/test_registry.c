@@ -118,6 +118,14 @@ TEST(registry, knows_a_wrong_path)
 	CU_ASSERT(!path_is_right("/{a}/{b}/{c}/{d}/{e}/{f}/{g}/{h}/{i}"));
 }
 
+static int no_claims(struct prong_ctx *ctx, prong_uuid account_id, prong_json *ret_claims)
+{
+	(void)ctx;
+	(void)account_id;
+	(void)ret_claims;
+	return 0;
+}
+
 TEST(registry, reports_every_mistake_at_once)
 {
 	const struct prong_route routes[] = {
@@ -143,10 +151,12 @@ TEST(registry, reports_every_mistake_at_once)
 		.routes = routes,
 		.jobs = PRONG_JOBS(&twin, &empty),
 		.modules = PRONG_MODULES(&module, &module),
+		.claims = no_claims,
 	};
 	_cleanup_(freep) char *text = mistakes_of(&app);
 
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "the application has no .version\n"));
+	CU_ASSERT_PTR_NOT_NULL(strstr(text, "the application's .claims need the module prong_accounts"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "route GET /module: it is already there as route GET /module\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "route POST /a/{y}: it is already there as route POST /a/{x}\n"));
 	CU_ASSERT_PTR_NOT_NULL(strstr(text, "route POST /a/{x}: "));
