@@ -139,6 +139,20 @@ class Hostile(unittest.TestCase):
         self.assertEqual(self.services.sql("SELECT count(*) FROM prong_audit WHERE action = 'session.revoke_others'"),
                          [["1"]])
 
+    def test_whoever_uses_up_an_addresss_mails_does_not_keep_its_owner_from_a_reset(self):
+        self.sign_up("wanted@example.com")
+        app = App(binary("prong"), self.services, RATE_LIMITS="on", WEB_CONCURRENCY=1, TRUSTED_PROXIES="loopback",
+                  JOB_PROCESSES=0)
+        self.addCleanup(app.stop)
+        app.start()
+        home, elsewhere = {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-For": "192.0.2.2"}
+        self.sign_in("wanted@example.com", app=app, headers=home)
+
+        def ask(headers):
+            return app.post("/v1/password-resets", {"email": "Wanted@example.com"}, headers=headers).status
+        self.assertEqual([ask(elsewhere) for _ in range(6)], [202] * 5 + [429])
+        self.assertEqual([ask(home) for _ in range(6)], [202] * 5 + [429])
+
     # ---- being disabled ----
 
     def test_whoever_changes_their_account_does_not_keep_it_from_being_disabled(self):

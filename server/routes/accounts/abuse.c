@@ -65,9 +65,12 @@ static const struct rule rules[] = {
 
 	/*
 	 * To an address that nobody has proven: a nuisance where somebody else asks for it, and spam in our name. 5 to
-	 * one address at once and 10 a day; a hundred from a source, as when a school signs up.
+	 * one address at once and 10 a day; a hundred from a source, as when a school signs up. Anybody can use up what
+	 * an address has: sources from which its account signs in have as much of their own.
 	 */
 	{ WAY_MAIL, "mail_source", OF_SOURCE, { 100, PRONG_HOURS(1) }, KEEP },
+	{ WAY_MAIL, "mail_pair", OF_PAIR, { 5, PRONG_HOURS(1) }, KEEP },
+	{ WAY_MAIL, "mail_pair_day", OF_PAIR, { 10, PRONG_DAYS(1) }, KEEP },
 	{ WAY_MAIL, "mail_account", OF_ACCOUNT, { 5, PRONG_HOURS(1) }, KEEP },
 	{ WAY_MAIL, "mail_account_day", OF_ACCOUNT, { 10, PRONG_DAYS(1) }, KEEP },
 
@@ -118,15 +121,14 @@ try {
 	size_t count;
 	struct rate_limit limits[RATE_LIMITS_MAX];
 	enum after after[RATE_LIMITS_MAX];
-	size_t account; /* the index of the whole account's limit on wrong secrets; SIZE_MAX: none */
+	enum whose whose[RATE_LIMITS_MAX];
 	char source[ADDRESS_SOURCE_SIZE];
 };
 
 static void add(struct try *try, const struct rule *rule, const char *key)
 {
 	check(try->count < RATE_LIMITS_MAX);
-	if (rule->whose == OF_ACCOUNT && rule->after == GIVE_BACK)
-		try->account = try->count;
+	try->whose[try->count] = rule->whose;
 	try->after[try->count] = rule->after;
 	try->limits[try->count++] = (struct rate_limit){ rule->name, key, rule->rate };
 }
@@ -136,7 +138,6 @@ static void try_init(struct try *try, struct prong_ctx *ctx, enum way_in way, co
 	const char *pair;
 
 	try->count = 0;
-	try->account = SIZE_MAX;
 	client_source(ctx, try->source);
 	pair = account ? prong_format(ctx, "%s %s", try->source, account) : NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
@@ -213,17 +214,28 @@ static int refuse(struct prong_ctx *ctx, enum way_in way, const struct rate_limi
 	return r;
 }
 
-/* That one is charged too, whatever it has left, so that abuse_settle() gives back what was taken. */
-static int take_all_but(struct prong_ctx *ctx, struct try *try, size_t exempt, prong_duration *ret_wait,
-			size_t *ret_which)
+/* Whether sources from which the account has signed in go on where its own limits, which others use up, end. */
+static bool is_for_known(const struct try *try, enum way_in way, size_t which)
 {
-	struct rate_limit limit = try->limits[exempt];
+	return try->whose[which] == OF_ACCOUNT && (way == WAY_SIGN_IN || way == WAY_MAIL);
+}
+
+/* Those are charged too, so that abuse_settle() gives back what was taken. */
+static int take_as_known(struct prong_ctx *ctx, struct try *try, prong_duration *ret_wait, size_t *ret_which)
+{
+	struct rate_limit exempt[RATE_LIMITS_MAX];
+	size_t n_exempt = 0;
 	int r;
 
-	try->limits[exempt].rate.count = 0;
+	for (size_t i = 0; i < try->count; i++) {
+		if (try->whose[i] != OF_ACCOUNT)
+			continue;
+		exempt[n_exempt++] = try->limits[i];
+		try->limits[i].rate.count = 0;
+	}
 	r = rate_limit_take(ctx, try->limits, try->count, ret_wait, ret_which);
 	if (r == 0)
-		rate_limit_charge(ctx, &limit, 1);
+		rate_limit_charge(ctx, exempt, n_exempt);
 	return r;
 }
 
@@ -238,13 +250,13 @@ int abuse_check(struct prong_ctx *ctx, enum way_in way, const char *account)
 		return 0;
 	try_init(&try, ctx, way, account);
 	r = rate_limit_take(ctx, try.limits, try.count, &wait, &which);
-	if (r == -EDQUOT && which == try.account && way == WAY_SIGN_IN) {
+	if (r == -EDQUOT && is_for_known(&try, way, which)) {
 		r = is_known_source(ctx, account);
 		if (r < 0)
 			return r;
 		if (r == 0)
 			return refuse(ctx, way, &try.limits[which], wait);
-		r = take_all_but(ctx, &try, try.account, &wait, &which);
+		r = take_as_known(ctx, &try, &wait, &which);
 	}
 	return r == -EDQUOT ? refuse(ctx, way, &try.limits[which], wait) : r;
 }
@@ -283,7 +295,8 @@ void abuse_forgive(struct prong_ctx *ctx, enum way_in way, const char *account)
 		return;
 	try_init(&try, ctx, way, account);
 	n_limits = select_limits(&try, EMPTY, limits);
-	if (try.account < try.count)
-		limits[n_limits++] = try.limits[try.account];
+	for (size_t i = 0; i < try.count; i++)
+		if (try.whose[i] == OF_ACCOUNT)
+			limits[n_limits++] = try.limits[i];
 	rate_limit_reset(ctx, limits, n_limits);
 }
