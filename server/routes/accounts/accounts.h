@@ -1,6 +1,8 @@
 /*
- * The accounts module: sign-up, sign-in and the own account. Written on the public API, as an application would be;
- * from within it takes only the password hasher and the keyring. One file per handler; accounts.c lists them.
+ * The accounts module: sign-up, sign-in and sessions, and what all of its handlers share. Routes, jobs, schedules and
+ * migrations are listed in accounts.c, as an application's are; a handler has a file, its records stand here or in
+ * own_account.h, api_keys.h and audit.h. Beyond the public API it takes the runtime's security parts (password hasher,
+ * keyring, revocations, feed), rate limits, settings, and of HTTP the client and the cookies.
  */
 #ifndef ACCOUNTS_H
 #define ACCOUNTS_H
