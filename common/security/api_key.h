@@ -25,7 +25,7 @@ bool api_key_is_meant(const char *text, size_t size);
 bool api_key_is_valid(const char *text, size_t size);
 
 /*
- * A process's cache of verified keys, each for at most a minute. Both calls below ask the runtime's revocations, so a
+ * A process's cache of verified keys, each for at most a minute. To find and to verify ask the runtime's revocations, so a
  * principal that they return is not revoked. It has the account's epoch as of when the key was looked up: a new epoch
  * (a scope taken away, the account disabled) does not end a key, it has it looked up again.
  */
@@ -37,6 +37,9 @@ struct api_keys *api_keys_free(struct api_keys *keys);
 /* A key that is in the cache. 0; -ENOENT: ask api_keys_verify(). Does not suspend. */
 int api_keys_find(struct api_keys *keys, struct prong_ctx *ctx, const char *text, size_t size,
 		  struct principal *ret_principal);
+
+/* Whether it was good when it was looked up last, and is still remembered. Does not suspend. */
+bool api_keys_knew(struct api_keys *keys, const char *text, size_t size);
 
 /*
  * Looks the key up. Suspends. 0; -EACCES: malformed, unknown, expired or revoked, or its account is disabled or about

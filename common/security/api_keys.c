@@ -108,30 +108,50 @@ static void keep(struct api_keys *keys, const unsigned char hash[API_KEY_HASH_SI
 	*place = entry;
 }
 
+/* Where the key stands, still good or not; NULL: nowhere. */
+static struct entry **place_of(struct api_keys *keys, const unsigned char hash[API_KEY_HASH_SIZE])
+{
+	struct entry **set = set_of(keys, hash);
+
+	for (size_t way = 0; way < WAYS; way++)
+		if (set[way] && sodium_memcmp(set[way]->hash, hash, API_KEY_HASH_SIZE) == 0)
+			return &set[way];
+	return NULL;
+}
+
 int api_keys_find(struct api_keys *keys, struct prong_ctx *ctx, const char *text, size_t size,
 		  struct principal *ret_principal)
 {
 	unsigned char hash[API_KEY_HASH_SIZE];
-	struct entry **set;
+	struct entry **place;
 
 	if (!api_key_is_valid(text, size))
 		return -ENOENT;
 	api_key_hash(text, hash);
-	set = set_of(keys, hash);
-	for (size_t way = 0; way < WAYS; way++) {
-		struct entry **place = &set[way];
+	place = place_of(keys, hash);
+	if (!place || is_over(*place) || revocations_cover(ctx->runtime->revocations, &(*place)->principal))
+		return -ENOENT;
+	*ret_principal = (*place)->principal;
+	ret_principal->scope = arena_strdup(&ctx->arena, (*place)->scope);
+	return 0;
+}
 
-		if (!*place || sodium_memcmp((*place)->hash, hash, sizeof(hash)) != 0)
-			continue;
-		if (is_over(*place) || revocations_cover(ctx->runtime->revocations, &(*place)->principal)) {
-			drop(place);
-			break;
-		}
-		*ret_principal = (*place)->principal;
-		ret_principal->scope = arena_strdup(&ctx->arena, (*place)->scope);
-		return 0;
-	}
-	return -ENOENT;
+bool api_keys_knew(struct api_keys *keys, const char *text, size_t size)
+{
+	unsigned char hash[API_KEY_HASH_SIZE];
+
+	if (!api_key_is_valid(text, size))
+		return false;
+	api_key_hash(text, hash);
+	return place_of(keys, hash);
+}
+
+static void forget(struct api_keys *keys, const unsigned char hash[API_KEY_HASH_SIZE])
+{
+	struct entry **place = place_of(keys, hash);
+
+	if (place)
+		drop(place);
 }
 
 static int look_up(struct prong_ctx *ctx, const unsigned char hash[API_KEY_HASH_SIZE], struct known_key **ret_known)
@@ -195,6 +215,8 @@ int api_keys_verify(struct api_keys *keys, struct prong_ctx *ctx, const char *te
 		return -EACCES;
 	api_key_hash(text, hash);
 	r = look_up_twice(ctx, hash, &is_use_due, &principal);
+	if (r == -EACCES)
+		forget(keys, hash);
 	if (r < 0)
 		return r;
 	keep(keys, hash, &principal);

@@ -4,12 +4,23 @@ import re
 import subprocess
 import threading
 import unittest
+import zlib
 
 from harness import App, Services, binary, wait_for
 
 PASSWORD = "correct horse battery"
 OTHER_PASSWORD = "violet anchor sundial"
 TOKEN = re.compile(r"^    \S+/[a-z-]+#token=([A-Za-z0-9_-]{43})$", re.MULTILINE)
+
+
+def api_key(number):
+    """Well-formed, and nobody's."""
+    secret, digits = f"{number:043}", ""
+    checksum = zlib.crc32(secret.encode())
+    for _ in range(6):
+        checksum, digit = divmod(checksum, 62)
+        digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"[digit] + digits
+    return f"prong_{secret}{digits}"
 
 
 class Hostile(unittest.TestCase):
@@ -152,6 +163,27 @@ class Hostile(unittest.TestCase):
             return app.post("/v1/password-resets", {"email": "Wanted@example.com"}, headers=headers).status
         self.assertEqual([ask(elsewhere) for _ in range(6)], [202] * 5 + [429])
         self.assertEqual([ask(home) for _ in range(6)], [202] * 5 + [429])
+
+    def test_whoever_tries_keys_from_the_same_address_does_not_shut_out_those_in_use(self):
+        key = self.make_key(self.sign_up("machine@example.com"))
+        app = App(binary("prong"), self.services, RATE_LIMITS="on", WEB_CONCURRENCY=1, JOB_PROCESSES=0)
+        self.addCleanup(app.stop)
+        app.start()
+
+        def ask(text):
+            return app.get("/v1/account", token=text).status
+
+        def ask_anew():
+            """As if a minute had passed since it was looked up last."""
+            self.app.command("accounts", "grant", "machine@example.com", "again")
+            self.app.command("accounts", "revoke", "machine@example.com", "again")
+            return ask(key["key"])
+        self.assertEqual(ask(key["key"]), 200)
+        wait_for(lambda: 429 in [ask(api_key(number)) for number in range(20)], "the address has used up its tries")
+        self.assertEqual(ask_anew(), 200)
+        self.app.request("DELETE", f"/v1/account/api-keys/{key['id']}", token=self.sign_in("machine@example.com"))
+        wait_for(lambda: ask(key["key"]) != 200, "it is revoked")
+        self.assertEqual(ask(key["key"]), 429)  # like any that nobody has
 
     # ---- being disabled ----
 
