@@ -25,9 +25,9 @@ bool api_key_is_meant(const char *text, size_t size);
 bool api_key_is_valid(const char *text, size_t size);
 
 /*
- * A process's cache of verified keys, each for at most a minute. To find and to verify ask the runtime's revocations, so a
- * principal that they return is not revoked. It has the account's epoch as of when the key was looked up: a new epoch
- * (a scope taken away, the account disabled) does not end a key, it has it looked up again.
+ * A process's cache of verified keys, each for at most a minute. To find and to verify ask the runtime's revocations,
+ * so a principal that they return is not revoked. It has the account's epoch as of when the key was looked up: a new
+ * epoch (a scope taken away, the account disabled) does not end a key, it has it looked up again.
  */
 struct api_keys;
 

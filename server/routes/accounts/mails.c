@@ -234,8 +234,8 @@ static int send_deleted(struct writing *writing)
 }
 
 /*
- * A new address that another account has: whose it is hears of it, without a secret. 1: nobody hears anything, for it is
- * asked no more, or whose it is must not.
+ * A new address that another account has: whose it is hears of it, without a secret. 1: nobody hears anything, for it
+ * is asked no more, or whose it is must not.
  */
 static int turn_to_owner(struct writing *writing, const struct addressee *asking)
 {
