@@ -4,6 +4,15 @@
 #include "tests/unit/server/accounts_fixture.h"
 #include "tests/unit/test.h"
 
+static void play(int (*work)(struct prong_ctx *ctx, void *argument))
+{
+	struct accounts_fixture fixture;
+
+	accounts_open(&fixture);
+	CU_ASSERT_EQUAL(accounts_run(&fixture, work, NULL), 0);
+	accounts_close(&fixture);
+}
+
 static void expect_use(struct prong_ctx *ctx, enum secret_purpose purpose, const char *text, prong_uuid owner,
 		       const char *address)
 {
@@ -66,11 +75,7 @@ static int use_and_misuse(struct prong_ctx *ctx, void *argument)
 
 TEST(secrets, serve_one_purpose_once)
 {
-	struct accounts_fixture fixture;
-
-	accounts_open(&fixture);
-	CU_ASSERT_EQUAL(accounts_run(&fixture, use_and_misuse, NULL), 0);
-	accounts_close(&fixture);
+	play(use_and_misuse);
 }
 
 static int make_and_end(struct prong_ctx *ctx, void *argument)
@@ -108,11 +113,7 @@ static int make_and_end(struct prong_ctx *ctx, void *argument)
 
 TEST(secrets, end_with_time_or_with_a_change)
 {
-	struct accounts_fixture fixture;
-
-	accounts_open(&fixture);
-	CU_ASSERT_EQUAL(accounts_run(&fixture, make_and_end, NULL), 0);
-	accounts_close(&fixture);
+	play(make_and_end);
 }
 
 static int look_at_rest(struct prong_ctx *ctx, void *argument)
@@ -132,11 +133,7 @@ static int look_at_rest(struct prong_ctx *ctx, void *argument)
 
 TEST(secrets, are_hashed_at_rest)
 {
-	struct accounts_fixture fixture;
-
-	accounts_open(&fixture);
-	CU_ASSERT_EQUAL(accounts_run(&fixture, look_at_rest, NULL), 0);
-	accounts_close(&fixture);
+	play(look_at_rest);
 }
 
 /* ---- at once ---- */
@@ -238,9 +235,5 @@ static int purge(struct prong_ctx *ctx, void *argument)
 
 TEST(secrets, leave_a_week_after_their_end)
 {
-	struct accounts_fixture fixture;
-
-	accounts_open(&fixture);
-	CU_ASSERT_EQUAL(accounts_run(&fixture, purge, NULL), 0);
-	accounts_close(&fixture);
+	play(purge);
 }
