@@ -116,8 +116,7 @@ static void count(enum way_in way, enum result result)
 
 /* ---- the limits of one try ---- */
 
-struct
-try {
+struct attempt {
 	size_t count;
 	struct rate_limit limits[RATE_LIMITS_MAX];
 	enum after after[RATE_LIMITS_MAX];
@@ -125,37 +124,38 @@ try {
 	char source[ADDRESS_SOURCE_SIZE];
 };
 
-static void add(struct try *try, const struct rule *rule, const char *key)
+static void add(struct attempt *attempt, const struct rule *rule, const char *key)
 {
-	check(try->count < RATE_LIMITS_MAX);
-	try->whose[try->count] = rule->whose;
-	try->after[try->count] = rule->after;
-	try->limits[try->count++] = (struct rate_limit){ rule->name, key, rule->rate };
+	check(attempt->count < RATE_LIMITS_MAX);
+	attempt->whose[attempt->count] = rule->whose;
+	attempt->after[attempt->count] = rule->after;
+	attempt->limits[attempt->count++] = (struct rate_limit){ rule->name, key, rule->rate };
 }
 
-static void try_init(struct try *try, struct prong_ctx *ctx, enum way_in way, const char *account)
+static void attempt_init(struct attempt *attempt, struct prong_ctx *ctx, enum way_in way, const char *account)
 {
 	const char *pair;
 
-	try->count = 0;
-	client_source(ctx, try->source);
-	pair = account ? prong_format(ctx, "%s %s", try->source, account) : NULL;
+	attempt->count = 0;
+	client_source(ctx, attempt->source);
+	pair = account ? prong_format(ctx, "%s %s", attempt->source, account) : NULL;
 	for (size_t i = 0; i < ARRAY_SIZE(rules); i++) {
-		const char *keys[] = { [OF_SOURCE] = try->source, [OF_ACCOUNT] = account, [OF_PAIR] = pair };
+		const char *keys[] = { [OF_SOURCE] = attempt->source, [OF_ACCOUNT] = account, [OF_PAIR] = pair };
 
 		if (rules[i].way == way && keys[rules[i].whose])
-			add(try, &rules[i], keys[rules[i].whose]);
+			add(attempt, &rules[i], keys[rules[i].whose]);
 	}
 }
 
 /* Its limits for which this holds after a right secret. Returns how many. */
-static size_t select_limits(const struct try *try, enum after after, struct rate_limit ret_limits[RATE_LIMITS_MAX])
+static size_t select_limits(const struct attempt *attempt, enum after after,
+			    struct rate_limit ret_limits[RATE_LIMITS_MAX])
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < try->count; i++)
-		if (try->after[i] == after)
-			ret_limits[count++] = try->limits[i];
+	for (size_t i = 0; i < attempt->count; i++)
+		if (attempt->after[i] == after)
+			ret_limits[count++] = attempt->limits[i];
 	return count;
 }
 
@@ -215,25 +215,25 @@ static int refuse(struct prong_ctx *ctx, enum way_in way, const struct rate_limi
 }
 
 /* Whether sources from which the account has signed in go on where its own limits, which others use up, end. */
-static bool is_for_known(const struct try *try, enum way_in way, size_t which)
+static bool is_for_known(const struct attempt *attempt, enum way_in way, size_t which)
 {
-	return try->whose[which] == OF_ACCOUNT && (way == WAY_SIGN_IN || way == WAY_MAIL);
+	return attempt->whose[which] == OF_ACCOUNT && (way == WAY_SIGN_IN || way == WAY_MAIL);
 }
 
 /* Those are charged too, so that abuse_settle() gives back what was taken. */
-static int take_as_known(struct prong_ctx *ctx, struct try *try, prong_duration *ret_wait, size_t *ret_which)
+static int take_as_known(struct prong_ctx *ctx, struct attempt *attempt, prong_duration *ret_wait, size_t *ret_which)
 {
 	struct rate_limit exempt[RATE_LIMITS_MAX];
 	size_t n_exempt = 0;
 	int r;
 
-	for (size_t i = 0; i < try->count; i++) {
-		if (try->whose[i] != OF_ACCOUNT)
+	for (size_t i = 0; i < attempt->count; i++) {
+		if (attempt->whose[i] != OF_ACCOUNT)
 			continue;
-		exempt[n_exempt++] = try->limits[i];
-		try->limits[i].rate.count = 0;
+		exempt[n_exempt++] = attempt->limits[i];
+		attempt->limits[i].rate.count = 0;
 	}
-	r = rate_limit_take(ctx, try->limits, try->count, ret_wait, ret_which);
+	r = rate_limit_take(ctx, attempt->limits, attempt->count, ret_wait, ret_which);
 	if (r == 0)
 		rate_limit_charge(ctx, exempt, n_exempt);
 	return r;
@@ -242,23 +242,23 @@ static int take_as_known(struct prong_ctx *ctx, struct try *try, prong_duration 
 int abuse_check(struct prong_ctx *ctx, enum way_in way, const char *account)
 {
 	prong_duration wait;
-	struct try try;
+	struct attempt attempt;
 	size_t which;
 	int r;
 
 	if (!is_on(ctx))
 		return 0;
-	try_init(&try, ctx, way, account);
-	r = rate_limit_take(ctx, try.limits, try.count, &wait, &which);
-	if (r == -EDQUOT && is_for_known(&try, way, which)) {
+	attempt_init(&attempt, ctx, way, account);
+	r = rate_limit_take(ctx, attempt.limits, attempt.count, &wait, &which);
+	if (r == -EDQUOT && is_for_known(&attempt, way, which)) {
 		r = is_known_source(ctx, account);
 		if (r < 0)
 			return r;
 		if (r == 0)
-			return refuse(ctx, way, &try.limits[which], wait);
-		r = take_as_known(ctx, &try, &wait, &which);
+			return refuse(ctx, way, &attempt.limits[which], wait);
+		r = take_as_known(ctx, &attempt, &wait, &which);
 	}
-	return r == -EDQUOT ? refuse(ctx, way, &try.limits[which], wait) : r;
+	return r == -EDQUOT ? refuse(ctx, way, &attempt.limits[which], wait) : r;
 }
 
 enum verdict verdict_of(int result)
@@ -271,32 +271,32 @@ enum verdict verdict_of(int result)
 void abuse_settle(struct prong_ctx *ctx, enum way_in way, const char *account, enum verdict verdict)
 {
 	struct rate_limit limits[RATE_LIMITS_MAX];
-	struct try try;
+	struct attempt attempt;
 
 	if (verdict != VERDICT_UNKNOWN)
 		count(way, verdict == VERDICT_RIGHT ? PASSED : FAILED);
 	if (verdict == VERDICT_WRONG || !is_on(ctx))
 		return;
-	try_init(&try, ctx, way, account);
+	attempt_init(&attempt, ctx, way, account);
 	if (verdict == VERDICT_RIGHT)
-		rate_limit_reset(ctx, limits, select_limits(&try, EMPTY, limits));
+		rate_limit_reset(ctx, limits, select_limits(&attempt, EMPTY, limits));
 	else
-		rate_limit_give(ctx, limits, select_limits(&try, EMPTY, limits));
-	rate_limit_give(ctx, limits, select_limits(&try, GIVE_BACK, limits));
+		rate_limit_give(ctx, limits, select_limits(&attempt, EMPTY, limits));
+	rate_limit_give(ctx, limits, select_limits(&attempt, GIVE_BACK, limits));
 }
 
 void abuse_forgive(struct prong_ctx *ctx, enum way_in way, const char *account)
 {
 	struct rate_limit limits[RATE_LIMITS_MAX];
 	size_t n_limits;
-	struct try try;
+	struct attempt attempt;
 
 	if (!is_on(ctx))
 		return;
-	try_init(&try, ctx, way, account);
-	n_limits = select_limits(&try, EMPTY, limits);
-	for (size_t i = 0; i < try.count; i++)
-		if (try.whose[i] == OF_ACCOUNT)
-			limits[n_limits++] = try.limits[i];
+	attempt_init(&attempt, ctx, way, account);
+	n_limits = select_limits(&attempt, EMPTY, limits);
+	for (size_t i = 0; i < attempt.count; i++)
+		if (attempt.whose[i] == OF_ACCOUNT)
+			limits[n_limits++] = attempt.limits[i];
 	rate_limit_reset(ctx, limits, n_limits);
 }
