@@ -6,7 +6,6 @@
 #include "tests/unit/test.h"
 
 #define KEYS 100000
-#define BASE62 "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 /* Made with Python's zlib.crc32() and whole numbers: of 0, 2^256 - 1, and the bytes 0 to 31. */
 static const char *const vectors[] = {
