@@ -52,6 +52,9 @@ class WhoIsLetIn(SignIn):
         self.assert_problem(self.sign_in(self.address, "wrong password"), 401, "invalid_credentials")
         self.session(self.address)
         self.assertEqual(self.audited(), [("sign_in", "invalid_credentials"), ("sign_in", "ok")])
+        who = self.services.sql("SELECT actor = 'nobody', actor = account_id::text FROM prong_audit JOIN prong_accounts a"
+                                f" ON a.id = account_id WHERE a.email = '{self.address}' AND action = 'sign_in' ORDER BY prong_audit.id")
+        self.assertEqual(who, [["t", "f"], ["f", "t"]], "a wrong password says nothing of who gave it")
         request = uuid.uuid4().hex
         self.app.post("/v1/sessions", {"email": "nobody@example.com", "password": "wrong password"},
                       headers={"X-Request-Id": request})

@@ -9,7 +9,7 @@
 /* Actors that are no accounts. */
 #define AUDIT_COMMAND_LINE "command line"
 #define AUDIT_SYSTEM "system"
-#define AUDIT_NOBODY "nobody" /* not signed in, and of no account */
+#define AUDIT_NOBODY "nobody" /* not signed in: nobody knows who */
 
 struct audit_event {
 	prong_uuid account_id; /* whom it is about; all zero: no such account */

@@ -46,6 +46,7 @@ PRONG_SCHEMA(known_account,
 	" created_at > now() - $1::float8 * interval '1 microsecond' AS young"                     \
 	" FROM prong_accounts WHERE (delete_after IS NULL OR delete_after > now())"
 
+/* Of who has proven to be the account's owner. */
 static int note_sign_in(struct prong_ctx *ctx, prong_uuid account_id, const char *result)
 {
 	return audit(ctx, &(struct audit_event){ .account_id = account_id, .action = "sign_in", .result = result });
@@ -54,7 +55,13 @@ static int note_sign_in(struct prong_ctx *ctx, prong_uuid account_id, const char
 /* One answer for an unknown account and a wrong password, and the same work. `known` NULL: there is none. */
 static int refuse(struct prong_ctx *ctx, const struct known_account *known)
 {
-	int r = note_sign_in(ctx, known ? known->id : (prong_uuid){ 0 }, "invalid_credentials");
+	static const prong_uuid unknown;
+	int r = audit(ctx, &(struct audit_event){
+				   .account_id = known ? known->id : unknown,
+				   .actor = AUDIT_NOBODY,
+				   .action = "sign_in",
+				   .result = "invalid_credentials",
+			   });
 
 	if (r < 0)
 		return r;

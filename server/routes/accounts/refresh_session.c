@@ -82,6 +82,7 @@ static int end_family(struct prong_ctx *ctx, const struct presented *presented, 
 		return r;
 	r = audit(ctx, &(struct audit_event){
 			       .account_id = family->id,
+			       .actor = AUDIT_NOBODY,
 			       .action = "session.reuse",
 			       .result = "ended",
 			       .detail = { prong_format(ctx, "{\"session_id\":\"%s\",\"number\":%u}", session,
