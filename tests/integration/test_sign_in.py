@@ -53,7 +53,8 @@ class WhoIsLetIn(SignIn):
         self.session(self.address)
         self.assertEqual(self.audited(), [("sign_in", "invalid_credentials"), ("sign_in", "ok")])
         who = self.services.sql("SELECT actor = 'nobody', actor = account_id::text FROM prong_audit JOIN prong_accounts a"
-                                f" ON a.id = account_id WHERE a.email = '{self.address}' AND action = 'sign_in' ORDER BY prong_audit.id")
+                                f" ON a.id = account_id WHERE a.email = '{self.address}' AND action = 'sign_in'"
+                                " ORDER BY prong_audit.id")
         self.assertEqual(who, [["t", "f"], ["f", "t"]], "a wrong password says nothing of who gave it")
         request = uuid.uuid4().hex
         self.app.post("/v1/sessions", {"email": "nobody@example.com", "password": "wrong password"},
