@@ -33,12 +33,13 @@ struct runtime {
 	struct redis *redis;
 	struct job_queue *jobs;
 	struct rate_limits *rate_limits;
-	struct keyring *keyring;		 /* NULL without the accounts module, and in commands */
-	struct password_hasher *password_hasher; /* likewise */
-	struct api_keys *api_keys;		 /* likewise */
-	struct feed *feed;			 /* likewise */
-	struct revocations *revocations;	 /* likewise */
-	struct issuers *issuers;		 /* likewise, and where none are trusted */
+	/* Of RUNTIME_SECURITY, so of http processes with the accounts module; else NULL. */
+	struct keyring *keyring;
+	struct password_hasher *password_hasher; /* also of RUNTIME_PASSWORDS, in commands */
+	struct api_keys *api_keys;
+	struct feed *feed;
+	struct revocations *revocations;
+	struct issuers *issuers; /* NULL too where none are trusted */
 };
 
 /* What a process needs besides the loop. */
@@ -55,8 +56,7 @@ enum runtime_part {
 
 /*
  * Builds the parts without waiting for any server: connections come and go in the background. Never fails. `name` shows
- * in the servers' lists of clients; `permits` is the password hasher's memory file (process.h), -1 where
- * there is none.
+ * in the servers' lists of clients; `permits` is the password hasher's memory file (process.h), -1 where there is none.
  */
 struct runtime *runtime_new(const struct settings *settings, const struct registry *registry,
 			    struct scoreboard *scoreboard, const char *name, int permits, unsigned parts);
