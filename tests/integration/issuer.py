@@ -1,10 +1,16 @@
-"""Another issuer of access tokens: Ed25519 keys (RFC 8032, in plain arithmetic), tokens, and a web server with its JWKS."""
-import base64
+"""Another issuer of access tokens: its keys, tokens, and a web server with its JWKS.
+
+Ed25519 (RFC 8032) is plain arithmetic here, RSA is left to openssl.
+"""
 import hashlib
 import http.server
 import json
 import os
+import subprocess
+import tempfile
 import threading
+
+from accounts_case import encode_part
 
 _P = 2**255 - 19
 _Q = 2**252 + 27742317777372353535851937790883648493
@@ -36,14 +42,9 @@ def _multiply(number):
     return (y | (x & 1) << 255).to_bytes(32, "little")
 
 
-def encode(data):
-    if not isinstance(data, bytes):
-        data = json.dumps(data).encode()
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
 class Key:
     """An Ed25519 key with a kid."""
+    algorithm = "EdDSA"
 
     def __init__(self, kid, seed=None):
         digest = hashlib.sha512(seed or os.urandom(32)).digest()
@@ -53,7 +54,7 @@ class Key:
         self.public = _multiply(self._scalar)
 
     def jwk(self):
-        return {"kty": "OKP", "crv": "Ed25519", "x": encode(self.public), "kid": self.kid, "use": "sig"}
+        return {"kty": "OKP", "crv": "Ed25519", "x": encode_part(self.public), "kid": self.kid, "use": "sig"}
 
     def sign(self, data):
         r = int.from_bytes(hashlib.sha512(self._prefix + data).digest(), "little") % _Q
@@ -63,9 +64,33 @@ class Key:
 
     def token(self, claims, **header):
         """A token of any claims; the header's members may be replaced."""
-        head = encode({"alg": "EdDSA", "typ": "at+jwt", "kid": self.kid} | header)
-        signed = f"{head}.{encode(claims)}"
-        return f"{signed}.{encode(self.sign(signed.encode()))}"
+        head = encode_part({"alg": self.algorithm, "typ": "at+jwt", "kid": self.kid} | header)
+        signed = f"{head}.{encode_part(claims)}"
+        return f"{signed}.{encode_part(self.sign(signed.encode()))}"
+
+
+class RsaKey(Key):
+    """An RSA key with a kid."""
+    algorithm = "RS256"
+
+    def __init__(self, kid):
+        self.kid = kid
+        self._file = tempfile.NamedTemporaryFile(prefix="prong-rsa-")
+        self._file.write(self._openssl("genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"))
+        self._file.flush()
+        shown = self._openssl("rsa", "-in", self._file.name, "-noout", "-modulus").decode()
+        self.modulus = bytes.fromhex(shown.strip().partition("=")[2])
+
+    @staticmethod
+    def _openssl(*arguments, **options):
+        return subprocess.run(["openssl", *arguments], check=True, capture_output=True, **options).stdout
+
+    def jwk(self):
+        return {"kty": "RSA", "n": encode_part(self.modulus), "e": "AQAB", "kid": self.kid, "use": "sig",
+                "alg": self.algorithm}
+
+    def sign(self, data):
+        return self._openssl("dgst", "-sha256", "-sign", self._file.name, input=data)
 
 
 class Issuer:
