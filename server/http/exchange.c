@@ -295,7 +295,11 @@ enum exchange_step exchange_begin(struct exchange *exchange)
 	exchange->deferred = r == -EAGAIN;
 	if (!accept_body(exchange))
 		return EXCHANGE_ANSWERED;
-	return exchange->body_unread ? EXCHANGE_NEEDS_BODY : exchange_run(exchange, NULL, 0);
+	if (!exchange->body_unread)
+		return exchange_run(exchange, NULL, 0);
+	/* A body takes its time, in which whoever sends it may be shut out: it is asked again. */
+	exchange->deferred = exchange->deferred || exchange->match.route->access != PRONG_PUBLIC;
+	return EXCHANGE_NEEDS_BODY;
 }
 
 /* ---- the handler ---- */

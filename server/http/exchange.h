@@ -33,9 +33,9 @@ struct exchange {
 	struct http_head head;
 	struct route_match match; /* valid where `match.route` is set */
 	struct prong_ctx ctx;
-	bool deferred;	       /* authenticated only on the coroutine; query string and body are bound after that */
-	struct http_text body; /* whole, from exchange_run() on */
-	const void *query;     /* bound to the route's schema */
+	bool deferred; /* authenticated on the coroutine, only or again; query string and body are bound after that */
+	struct http_text body;	     /* whole, from exchange_run() on */
+	const void *query;	     /* bound to the route's schema */
 	const struct client *client; /* NULL: not asked for yet (client.h) */
 	struct client forwarded;     /* where it came through a trusted proxy */
 

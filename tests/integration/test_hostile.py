@@ -147,7 +147,8 @@ class Hostile(unittest.TestCase):
         for count in (1, 0, 0):  # is never refused, and leaves no line where nothing came of it
             ended = app.request("DELETE", "/v1/sessions?except=current", token=token)
             self.assertEqual((ended.status, ended.json()), (200, {"count": count}))
-        self.assertEqual(self.services.sql("SELECT count(*) FROM prong_audit WHERE action = 'session.revoke_others'"),
+        self.assertEqual(self.services.sql("SELECT count(*) FROM prong_audit WHERE action = 'session.revoke_others'"
+                                           f" AND account_id = '{self.account_id('flood@example.com')}'"),
                          [["1"]])
 
     def test_whoever_uses_up_an_addresss_mails_does_not_keep_its_owner_from_a_reset(self):
@@ -184,6 +185,22 @@ class Hostile(unittest.TestCase):
         self.app.request("DELETE", f"/v1/account/api-keys/{key['id']}", token=self.sign_in("machine@example.com"))
         wait_for(lambda: ask(key["key"]) != 200, "it is revoked")
         self.assertEqual(ask(key["key"]), 429)  # like any that nobody has
+
+    # ---- sessions ----
+
+    def test_a_request_that_has_begun_does_not_outlive_its_session(self):
+        thief, owner = self.sign_up("slow@example.com"), self.sign_in("slow@example.com")
+        body = b'{"name":"kept"}'
+        with self.app.connect() as connection:
+            connection.send(f"POST /v1/account/api-keys HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {thief}\r\n"
+                            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+                            "Expect: 100-continue\r\n\r\n".encode())
+            self.assertEqual(connection.read_response().status, 100)  # it is let in
+            ended = self.app.request("DELETE", "/v1/sessions?except=current", token=owner)
+            self.assertEqual(ended.json(), {"count": 1})
+            connection.send(body)
+            response = connection.read_response()
+        self.assertEqual((response.status, response.json()["code"]), (401, "invalid_token"))
 
     # ---- being disabled ----
 
