@@ -6,9 +6,9 @@ import threading
 import unittest
 import zlib
 
-from harness import App, Services, binary, wait_for
+from accounts_case import PASSWORD, AccountsCase
+from harness import wait_for
 
-PASSWORD = "correct horse battery"
 OTHER_PASSWORD = "violet anchor sundial"
 TOKEN = re.compile(r"^    \S+/[a-z-]+#token=([A-Za-z0-9_-]{43})$", re.MULTILINE)
 
@@ -23,30 +23,19 @@ def api_key(number):
     return f"prong_{secret}{digits}"
 
 
-class Hostile(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        cls.services = Services()
-        cls.addClassCleanup(cls.services.stop)
-        cls.app = App(binary("prong"), cls.services, PASSWORD_HASHES=2, WEB_CONCURRENCY=1)
-        cls.addClassCleanup(cls.app.stop)
-        cls.app.command("migrate", "up")
-        cls.app.start()
+def setUpModule():
+    Hostile.serve(PASSWORD_HASHES=2, WEB_CONCURRENCY=1)
 
+
+class Hostile(AccountsCase):
     # ---- requests ----
 
-    def sign_in(self, address, password=PASSWORD, app=None, **options):
-        response = (app or self.app).post("/v1/sessions", {"email": address, "password": password}, **options)
-        self.assertEqual(response.status, 201, response)
-        return response.json()["access_token"]
-
-    def sign_up(self, address, proven=False):
-        """A new account; returns an access token."""
-        response = self.app.post("/v1/accounts", {"email": address, "password": PASSWORD})
-        self.assertEqual(response.status, 201, response)
+    def newcomer(self, address, proven=False):
+        """As join(); the address may be proven."""
+        token = self.join(address)
         if proven:
             self.services.sql(f"UPDATE prong_accounts SET email_verified_at = now() WHERE email = '{address}'")
-        return self.sign_in(address)
+        return token
 
     def make_key(self, token, name="machine"):
         response = self.app.post("/v1/account/api-keys", {"name": name}, token=token)
@@ -85,18 +74,18 @@ class Hostile(unittest.TestCase):
 
     def test_a_stranger_is_not_written_to_in_words_of_whoever_gave_their_address(self):
         address = "stranger@example.com"
-        token = self.sign_up(address)
+        token = self.newcomer(address)
         for number in range(8):
             key = self.make_key(token, f"You have won, see evil.example/{number}")
             self.app.request("DELETE", f"/v1/account/api-keys/{key['id']}", token=token)
-            self.sign_in(address, headers={"User-Agent": f"You have won, see https://evil.example/{number}"})
+            self.token(address, headers={"User-Agent": f"You have won, see https://evil.example/{number}"})
         self.change_password(token)
         mails = self.mails(address)
         self.assertEqual(len(mails), 1, mails)
         self.assertIn("To confirm that it is yours", mails[0])
 
     def test_a_new_password_voids_a_change_of_address_whose_mail_is_still_under_way(self):
-        token = self.sign_up("owner@example.com", proven=True)
+        token = self.newcomer("owner@example.com", proven=True)
         self.queue("pause", "mail")
         asked = self.app.post("/v1/account/email", {"email": "thief@example.com"}, token=token)
         self.assertEqual(asked.status, 202, asked)
@@ -109,24 +98,24 @@ class Hostile(unittest.TestCase):
 
     def test_who_signed_up_with_anothers_address_keeps_no_key_when_its_owner_comes(self):
         address = "late@example.com"
-        key = self.make_key(self.sign_up(address))["key"]
+        key = self.make_key(self.newcomer(address))["key"]
         self.assertEqual(self.app.get("/v1/account", token=key).status, 200)
         self.reset_password(address)
         self.assertEqual(self.app.get("/v1/account", token=key).status, 401)
         self.assertEqual(self.services.sql("SELECT detail FROM prong_audit WHERE action = 'api_key.delete_all'"),
                          [['{"count": 1}']])
-        own = self.make_key(self.sign_in(address, OTHER_PASSWORD))["key"]
+        own = self.make_key(self.token(address, OTHER_PASSWORD))["key"]
         self.reset_password(address, PASSWORD)
         self.assertEqual(self.app.get("/v1/account", token=own).status, 200)
 
     def test_an_administrator_gets_nobodys_account_by_a_job(self):
-        self.sign_up("victim@example.com", proven=True)
-        self.sign_up("admin@example.com", proven=True)
+        self.newcomer("victim@example.com", proven=True)
+        self.newcomer("admin@example.com", proven=True)
         self.app.command("accounts", "grant", "admin@example.com", "admin")
         payload = {"mail": "change_email", "account_id": self.account_id("victim@example.com"),
                    "address": "evil@example.com"}
         added = self.app.post("/v1/admin/jobs", {"name": "account_mail", "payload": payload},
-                              token=self.sign_in("admin@example.com"))
+                              token=self.token("admin@example.com"))
         self.assertEqual(added.status, 201, added)
         self.assertEqual(self.mails("evil@example.com"), [])
         self.assertEqual(self.services.sql("SELECT count(*) FROM prong_secrets WHERE purpose = 'change_email'"
@@ -135,10 +124,9 @@ class Hostile(unittest.TestCase):
     # ---- floods ----
 
     def test_an_account_does_not_fill_the_tables_nor_the_revocations_in_memory(self):
-        self.sign_up("flood@example.com")
-        app = App(binary("prong"), self.services, RATE_LIMITS="on", WEB_CONCURRENCY=1, JOB_PROCESSES=0)
-        self.addCleanup(app.stop)
-        token = self.sign_in("flood@example.com", app=app.start())
+        self.newcomer("flood@example.com")
+        app = self.other_app(RATE_LIMITS="on", WEB_CONCURRENCY=1, JOB_PROCESSES=0).start()
+        token = self.token("flood@example.com", app=app)
         statuses = [app.post("/v1/account/api-keys", {"name": "again"}, token=token).status for _ in range(40)]
         statuses += [app.request("PATCH", "/v1/account", {"name": "again"}, token=token).status for _ in range(70)]
         self.assertEqual(set(statuses[:100]), {201, 409, 200})
@@ -152,13 +140,10 @@ class Hostile(unittest.TestCase):
                          [["1"]])
 
     def test_whoever_uses_up_an_addresss_mails_does_not_keep_its_owner_from_a_reset(self):
-        self.sign_up("wanted@example.com")
-        app = App(binary("prong"), self.services, RATE_LIMITS="on", WEB_CONCURRENCY=1, TRUSTED_PROXIES="loopback",
-                  JOB_PROCESSES=0)
-        self.addCleanup(app.stop)
-        app.start()
+        self.newcomer("wanted@example.com")
+        app = self.other_app(RATE_LIMITS="on", WEB_CONCURRENCY=1, TRUSTED_PROXIES="loopback", JOB_PROCESSES=0).start()
         home, elsewhere = {"X-Forwarded-For": "192.0.2.1"}, {"X-Forwarded-For": "192.0.2.2"}
-        self.sign_in("wanted@example.com", app=app, headers=home)
+        self.token("wanted@example.com", app=app, headers=home)
 
         def ask(headers):
             return app.post("/v1/password-resets", {"email": "Wanted@example.com"}, headers=headers).status
@@ -166,10 +151,8 @@ class Hostile(unittest.TestCase):
         self.assertEqual([ask(home) for _ in range(6)], [202] * 5 + [429])
 
     def test_whoever_tries_keys_from_the_same_address_does_not_shut_out_those_in_use(self):
-        key = self.make_key(self.sign_up("machine@example.com"))
-        app = App(binary("prong"), self.services, RATE_LIMITS="on", WEB_CONCURRENCY=1, JOB_PROCESSES=0)
-        self.addCleanup(app.stop)
-        app.start()
+        key = self.make_key(self.newcomer("machine@example.com"))
+        app = self.other_app(RATE_LIMITS="on", WEB_CONCURRENCY=1, JOB_PROCESSES=0).start()
 
         def ask(text):
             return app.get("/v1/account", token=text).status
@@ -182,14 +165,14 @@ class Hostile(unittest.TestCase):
         self.assertEqual(ask(key["key"]), 200)
         wait_for(lambda: 429 in [ask(api_key(number)) for number in range(20)], "the address has used up its tries")
         self.assertEqual(ask_anew(), 200)
-        self.app.request("DELETE", f"/v1/account/api-keys/{key['id']}", token=self.sign_in("machine@example.com"))
+        self.app.request("DELETE", f"/v1/account/api-keys/{key['id']}", token=self.token("machine@example.com"))
         wait_for(lambda: ask(key["key"]) != 200, "it is revoked")
         self.assertEqual(ask(key["key"]), 429)  # like any that nobody has
 
     # ---- sessions ----
 
     def test_a_request_that_has_begun_does_not_outlive_its_session(self):
-        thief, owner = self.sign_up("slow@example.com"), self.sign_in("slow@example.com")
+        thief, owner = self.newcomer("slow@example.com"), self.token("slow@example.com")
         body = b'{"name":"kept"}'
         with self.app.connect() as connection:
             connection.send(f"POST /v1/account/api-keys HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {thief}\r\n"
@@ -205,7 +188,7 @@ class Hostile(unittest.TestCase):
     # ---- being disabled ----
 
     def test_whoever_changes_their_account_does_not_keep_it_from_being_disabled(self):
-        self.sign_up("busy@example.com")
+        self.newcomer("busy@example.com")
         account = self.account_id("busy@example.com")
         self.services.sql("INSERT INTO prong_secrets (hash, purpose, account_id, expires_at)"
                           f" VALUES ('x', 'verify', '{account}', now() + interval '1 hour')")
@@ -231,7 +214,7 @@ class Hostile(unittest.TestCase):
         change.stderr.close()
 
     def test_no_key_is_made_while_it_is_disabled(self):
-        token = self.sign_up("quick@example.com")
+        token = self.newcomer("quick@example.com")
         self.services.sql("UPDATE prong_accounts SET disabled_at = now() WHERE email = 'quick@example.com'")
         response = self.app.post("/v1/account/api-keys", {"name": "last"}, token=token)
         self.assertEqual((response.status, response.json()["code"]), (401, "invalid_token"))
@@ -239,7 +222,7 @@ class Hostile(unittest.TestCase):
     # ---- keys of machines ----
 
     def test_a_key_does_not_read_from_where_its_owner_signs_in(self):
-        key = self.make_key(self.sign_up("watched@example.com"))["key"]
+        key = self.make_key(self.newcomer("watched@example.com"))["key"]
         for path in ("/v1/account/audit", "/v1/sessions", "/v1/account/api-keys", "/v1/account/export"):
             response = self.app.get(path, token=key)
             self.assertEqual(response.status, 403, response)
