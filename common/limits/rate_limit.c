@@ -196,6 +196,11 @@ int rate_limit_take(struct prong_ctx *ctx, const struct rate_limit limits[], siz
 	return r;
 }
 
+bool rate_limits_are_local(const struct rate_limits *limits)
+{
+	return limits->away;
+}
+
 /* Redis, or the local table while it is away; nothing to decide. */
 static void move(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count, const char *function,
 		 void (*local)(struct local_limits *, int64_t, const struct bucket[], size_t))

@@ -38,6 +38,9 @@ struct rate_limits *rate_limits_free(struct rate_limits *limits);
 int rate_limit_take(struct prong_ctx *ctx, const struct rate_limit limits[], size_t count, prong_duration *ret_wait,
 		    size_t *ret_which);
 
+/* Whether the last one to ask found Redis away, so that each process counts for itself. Does not suspend. */
+bool rate_limits_are_local(const struct rate_limits *limits);
+
 /*
  * Takes one from each, whatever is left: what is taken too much is waited for too, a period more at most. Suspends;
  * errors are logged only.

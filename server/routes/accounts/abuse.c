@@ -258,7 +258,9 @@ int abuse_check(struct prong_ctx *ctx, enum way_in way, const char *account)
 			return refuse(ctx, way, &attempt.limits[which], wait);
 		r = take_as_known(ctx, &attempt, &wait, &which);
 	}
-	return r == -EDQUOT ? refuse(ctx, way, &attempt.limits[which], wait) : r;
+	if (r == -EDQUOT)
+		return refuse(ctx, way, &attempt.limits[which], wait);
+	return r == 0 && way == WAY_SIGN_IN && rate_limits_are_local(ctx->runtime->rate_limits) ? -EHOSTDOWN : r;
 }
 
 enum verdict verdict_of(int result)
