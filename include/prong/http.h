@@ -3,9 +3,9 @@
  *
  * Before a handler runs, the request has been parsed (RFC 9112), matched, its token verified where the route asks for
  * one, and its body and query string parsed, validated and bound to their records. Whatever was wrong has been answered
- * as application/problem+json (RFC 9457): 400 malformed, 401 no or bad token, 403 without what the route asks for
- * (scope, recent sign-in) or sent by another site with a browser's cookie, 404, 405 with Allow, 413, 415, 422 with
- * every wrong field and its JSON pointer (RFC 6901).
+ * as application/problem+json (RFC 9457): 400 malformed, 401 no or bad token or no recent sign-in where the
+ * route asks for one, 403 without its scope or sent by another site with a browser's cookie, 404, 405 with Allow, 413,
+ * 415, 422 with every wrong field and its JSON pointer (RFC 6901).
  */
 #ifndef PRONG_HTTP_H
 #define PRONG_HTTP_H
@@ -43,7 +43,7 @@ struct prong_route {
 	const struct prong_schema *reply;
 	enum prong_access access;
 	const char *scope; /* one that the token must have besides, "notes:write"; else 403. Not with PRONG_PUBLIC */
-	bool recent;	   /* signed in within RECENT_SIGN_IN, or 403 recent_sign_in_required; no API keys */
+	bool recent;	   /* signed in within RECENT_SIGN_IN, or 401 recent_sign_in_required; no API keys */
 	size_t max_body;   /* bytes; 0: the setting MAX_BODY */
 	prong_duration timeout; /* from the whole request to its reply, then 504; 0: the setting REQUEST_TIMEOUT */
 	const char *summary;	/* one line for `routes` */

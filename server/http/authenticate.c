@@ -251,7 +251,7 @@ static int refuse_age(const struct question *question, prong_duration limit)
 			 arena_format(&question->exchange->ctx.arena,
 				      "Bearer error=\"insufficient_user_authentication\", max_age=%lld",
 				      (long long)(limit / PRONG_SECONDS(1))));
-	return refuse(question, 403, "recent_sign_in_required", "Sign in again: this asks for a recent sign-in.");
+	return refuse(question, 401, "recent_sign_in_required", "Sign in again: this asks for a recent sign-in.");
 }
 
 /* An API key is no sign-in, however new. */

@@ -140,7 +140,7 @@ class ApiKeys(AccountsCase):
     def test_keys_are_the_business_of_sessions(self):
         address, token = self.account("read")
         made = self.make(token, scopes=["read"])
-        self.assertEqual(self.app.post(KEYS, {"name": "child"}, token=made["key"]).status, 403)
+        self.assertEqual(self.app.post(KEYS, {"name": "child"}, token=made["key"]).status, 401)
         self.assert_refused(self.app.get(KEYS, token=made["key"]), 403, "session_required")
         self.assert_refused(self.app.request("DELETE", f"{KEYS}/{made['id']}", token=made["key"]), 403,
                             "session_required")

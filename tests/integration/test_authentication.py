@@ -100,7 +100,7 @@ class Authentication(AccountsCase):
     def test_an_api_key_is_no_recent_sign_in_and_no_cookie(self):
         key = self.api_key(self.new_token())
         response = self.app.post("/v1/account/api-keys", {"name": "another"}, token=key)
-        self.assert_problem(response, 403, "recent_sign_in_required")
+        self.assert_problem(response, 401, "recent_sign_in_required")
         self.assertIn("insufficient_user_authentication", response.headers["www-authenticate"])
         self.assertEqual(self.app.get("/v1/private", headers={"Cookie": f"{ACCESS}={key}"}).status, 401)
 

@@ -503,13 +503,13 @@ TEST(authenticate, routes_ask_for_a_recent_sign_in)
 	set_up();
 	CU_ASSERT_EQUAL(ask_recent(0), 204);
 	CU_ASSERT_EQUAL(ask_recent(LIMIT - 20), 204);
-	CU_ASSERT_EQUAL(ask_recent(LIMIT + 1), 403);
+	CU_ASSERT_EQUAL(ask_recent(LIMIT + 1), 401);
 	CU_ASSERT(says("WWW-Authenticate: Bearer error=\"insufficient_user_authentication\", max_age=600\r\n"));
 	CU_ASSERT(says("\"code\":\"recent_sign_in_required\""));
 	/* Not known: not recent. */
 	claims = good_claims();
 	claims.principal.authenticated_at = 0;
-	CU_ASSERT_EQUAL(ask_bearer("GET /recent", sign(claims)), 403);
-	CU_ASSERT_EQUAL(ask_bearer("GET /recent", known_token("k.k.k", key)), 403);
+	CU_ASSERT_EQUAL(ask_bearer("GET /recent", sign(claims)), 401);
+	CU_ASSERT_EQUAL(ask_bearer("GET /recent", known_token("k.k.k", key)), 401);
 	tear_down();
 }
