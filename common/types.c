@@ -10,7 +10,7 @@
 
 #define US_PER_SECOND INT64_C(1000000)
 #define US_PER_DAY (86400 * US_PER_SECOND)
-#define UUID_RANDOM_SIZE 10
+#define UUID_RANDOM_SIZE 8
 
 /* One system call fetches the randomness of many UUIDs. */
 static _Thread_local struct {
@@ -31,7 +31,7 @@ __attribute__((constructor)) static void pool_watch_fork(void)
 
 prong_uuid prong_uuid_make(void)
 {
-	uint64_t ms = (uint64_t)prong_time_now().us / 1000;
+	uint64_t us = (uint64_t)prong_time_now().us, ms = us / 1000, fraction = us % 1000 * 4096 / 1000;
 	prong_uuid uuid;
 
 	if (pool.left == 0) {
@@ -39,11 +39,12 @@ prong_uuid prong_uuid_make(void)
 		pool.left = sizeof(pool.bytes);
 	}
 	pool.left -= UUID_RANDOM_SIZE;
-	memcpy(uuid.bytes + 6, pool.bytes + pool.left, UUID_RANDOM_SIZE);
+	memcpy(uuid.bytes + 8, pool.bytes + pool.left, UUID_RANDOM_SIZE);
 
 	for (int i = 0; i < 6; i++)
 		uuid.bytes[i] = (unsigned char)(ms >> (40 - 8 * i));
-	uuid.bytes[6] = 0x70 | (uuid.bytes[6] & 0x0f);
+	uuid.bytes[6] = (unsigned char)(0x70 | fraction >> 8);
+	uuid.bytes[7] = (unsigned char)fraction;
 	uuid.bytes[8] = 0x80 | (uuid.bytes[8] & 0x3f);
 	return uuid;
 }

@@ -79,7 +79,7 @@ typedef struct prong_opt_time {
 #define PRONG_UUID_TEXT_SIZE 37
 #define PRONG_TIME_TEXT_SIZE 40
 
-/* A new UUID version 7 (RFC 9562 §5.7): ordered by creation time in milliseconds, 74 random bits. */
+/* A new UUID version 7 (RFC 9562 §5.7, method 3 of §6.2): ordered by creation time in microseconds, 62 random bits. */
 prong_uuid prong_uuid_make(void);
 
 /* Reads the 8-4-4-4-12 form, either case. Returns 0, or -EINVAL with `ret_uuid` untouched. */

@@ -63,6 +63,20 @@ TEST(types, uuids_are_version_7_and_distinct)
 		CU_ASSERT_FALSE(prong_uuid_equal(uuids[i - 1], uuids[i]));
 }
 
+TEST(types, uuids_are_in_the_order_of_their_microseconds)
+{
+	prong_uuid earlier = prong_uuid_make(), later;
+
+	for (size_t i = 0; i < 1000; i++, earlier = later) {
+		int64_t now = prong_time_now().us;
+
+		while (prong_time_now().us < now + 2)
+			;
+		later = prong_uuid_make();
+		CU_ASSERT(compare_uuids(&earlier, &later) < 0);
+	}
+}
+
 TEST(types, a_forked_process_makes_other_uuids)
 {
 	prong_uuid ours, theirs = { { 0 } };
