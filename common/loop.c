@@ -138,9 +138,11 @@ void loop_post(struct loop *loop, void (*function)(void *argument), void *argume
 	first = !loop->posts;
 	*loop->posts_end = post;
 	loop->posts_end = &post->next;
+	pthread_mutex_unlock(&loop->post_lock);
+	/* Not under the lock: the loop would wake at once, take the processor from this thread, and wait for the lock.
+	 */
 	if (first)
 		check(eventfd_write(loop->post_fd, 1) == 0);
-	pthread_mutex_unlock(&loop->post_lock);
 }
 
 /* No locks: only loop_post() comes from other threads, and it does not touch libevent. */

@@ -144,8 +144,8 @@ static void push_work(struct thread_pool *pool, struct work *work)
 	pthread_mutex_lock(&pool->lock);
 	*pool->queue_end = work;
 	pool->queue_end = &work->next;
-	pthread_cond_signal(&pool->change);
 	pthread_mutex_unlock(&pool->lock);
+	pthread_cond_signal(&pool->change);
 }
 
 /* Whether no thread had started it, and none will. */

@@ -11,7 +11,7 @@ import threading
 from processes import pss_mib, tree
 from servers import LOAD_CPUS, SERVER_CPU, TOP, prong
 
-CREDENTIALS = {"email": "ada@example.com", "password": "violet tractor humming northward"}
+CREDENTIALS = {"email": "grace@example.com", "password": "violet tractor humming northward"}
 QUEUED = 16  # clients: enough that a hash is always waiting, few enough that none waits for a second
 CROWD = 64
 PACE = 200  # other requests a second
