@@ -123,10 +123,14 @@ static void add_text(struct address_list *list, const char *text, unsigned bits)
 static int parse_bits(const char *text, unsigned max, unsigned *ret_bits)
 {
 	size_t digits = strspn(text, "0123456789");
+	unsigned long bits;
 
-	if (!digits || digits > 3 || text[digits] || (digits > 1 && *text == '0') || atoi(text) > (int)max)
+	if (!digits || digits > 3 || text[digits] || (digits > 1 && *text == '0'))
 		return -EINVAL;
-	*ret_bits = (unsigned)atoi(text);
+	bits = strtoul(text, NULL, 10);
+	if (bits > max)
+		return -EINVAL;
+	*ret_bits = (unsigned)bits;
 	return 0;
 }
 

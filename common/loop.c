@@ -139,8 +139,7 @@ void loop_post(struct loop *loop, void (*function)(void *argument), void *argume
 	*loop->posts_end = post;
 	loop->posts_end = &post->next;
 	pthread_mutex_unlock(&loop->post_lock);
-	/* Not under the lock: the loop would wake at once, take the processor from this thread, and wait for the lock.
-	 */
+	/* Not under the lock: the loop wakes at once, may take this thread's processor, and would wait for the lock. */
 	if (first)
 		check(eventfd_write(loop->post_fd, 1) == 0);
 }
