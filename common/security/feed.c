@@ -9,6 +9,7 @@
 #include "common/redis/redis.h"
 
 #define KEY "prong:{security}"
+#define MISSED "missed" /* kind of the event that stands for some that could not be published */
 #define LENGTH "10000"
 #define BATCH "1000"
 #define BLOCK "1000" /* ms: short, so that a server that has gone silent is noticed */
@@ -32,6 +33,7 @@ struct feed {
 	bool connected;
 	struct entry_id last; /* that was read, or that the stream had before */
 	int idle;	      /* reads in a row that gave nothing */
+	bool owing;	      /* an event of this process that was not published */
 };
 
 static int compare(struct entry_id a, struct entry_id b)
@@ -75,8 +77,11 @@ static void tell_event(struct feed *feed, const redisReply *fields)
 
 		if (kind->type != REDIS_REPLY_STRING || text->type != REDIS_REPLY_STRING)
 			continue;
-		for (size_t j = 0; j < feed->n_listeners; j++)
-			feed->listeners[j].event(feed->listeners[j].argument, kind->str, text->str);
+		if (string_equal(kind->str, MISSED))
+			tell_gap(feed);
+		else
+			for (size_t j = 0; j < feed->n_listeners; j++)
+				feed->listeners[j].event(feed->listeners[j].argument, kind->str, text->str);
 	}
 }
 
@@ -174,6 +179,23 @@ static int read_on(struct feed *feed)
 	return ++feed->idle % ASK_EVERY == 0 ? check_replaced(feed) : 0;
 }
 
+static int publish(struct redis *redis, const char *kind, const char *text)
+{
+	const char *argv[] = { "XADD", KEY, "MAXLEN", "~", LENGTH, "*", kind, text };
+	_cleanup_(reply_freep) redisReply *reply = NULL;
+
+	return redis_command(redis, PUBLISH_TIMEOUT, ARRAY_SIZE(argv), argv, NULL, &reply);
+}
+
+/* What could not be published is lost, but not that it was. */
+static int settle(struct feed *feed)
+{
+	int r = publish(feed->redis, MISSED, "");
+
+	feed->owing = r < 0;
+	return r;
+}
+
 static void read_always(void *argument)
 {
 	struct feed *feed = argument;
@@ -181,6 +203,8 @@ static void read_always(void *argument)
 
 	for (;;) {
 		r = feed->connected ? read_on(feed) : begin(feed);
+		if (r == 0 && feed->owing)
+			r = settle(feed);
 		if (r == -ECANCELED || coroutine_cancelled(feed->reader))
 			break;
 		if (r == 0)
@@ -228,10 +252,9 @@ struct feed *feed_free(struct feed *feed)
 
 int feed_publish(struct prong_ctx *ctx, const char *kind, const char *text)
 {
-	const char *argv[] = { "XADD", KEY, "MAXLEN", "~", LENGTH, "*", kind, text };
-	_cleanup_(reply_freep) redisReply *reply = NULL;
+	int r = ctx->runtime->redis ? publish(ctx->runtime->redis, kind, text) : -EHOSTDOWN;
 
-	if (!ctx->runtime->redis)
-		return -EHOSTDOWN;
-	return redis_command(ctx->runtime->redis, PUBLISH_TIMEOUT, ARRAY_SIZE(argv), argv, NULL, &reply);
+	if (r < 0 && ctx->runtime->feed)
+		ctx->runtime->feed->owing = true;
+	return r;
 }

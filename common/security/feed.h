@@ -17,7 +17,7 @@ struct runtime;
 struct feed_listener {
 	/* An event; on the loop, must not suspend. `kind` and `text` live until it returns. */
 	void (*event)(void *argument, const char *kind, const char *text);
-	/* The connection was made or lost, or events were cut off before they were read. */
+	/* The connection was made or lost, events were cut off before they were read, or could not be published. */
 	void (*gap)(void *argument, bool connected);
 	void *argument;
 };
@@ -30,8 +30,9 @@ struct feed *feed_free(struct feed *feed); /* before the runtime's parts; return
 
 /*
  * Appends an event, within half a second. Suspends; -EHOSTDOWN in a process without Redis, else errors as
- * redis_command(), which the caller may log and drop: listeners look in PostgreSQL every ten seconds, and every second
- * while they are without the feed.
+ * redis_command(), which the caller may log and drop: where the process reads the feed too, all who listen are told of
+ * a gap as soon as its reader has Redis again, about a second later; and they look in PostgreSQL every ten seconds, and
+ * every second while they are without the feed.
  */
 int feed_publish(struct prong_ctx *ctx, const char *kind, const char *text);
 

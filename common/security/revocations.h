@@ -6,9 +6,9 @@
  * revocations_add() writes rows of prong_revocations with the change they belong to; once that is committed the feed
  * carries them to every http process. Each keeps those of the last hour, which no access token outlives, in memory: it
  * reads them from PostgreSQL before it serves, again when the feed has had a gap, every ten seconds, and every second
- * while the feed is away. So a token lives on after its revocation for: milliseconds; about a second without Redis; ten
- * seconds where whoever revoked died, or lost Redis, in between; until its end, at most TOKEN_LIFETIME, without both
- * Redis and PostgreSQL.
+ * while the feed is away. So a token lives on after its revocation for: milliseconds; about a second without Redis, or
+ * after its return where an http process could not publish; ten seconds where whoever revoked died in between, or is a
+ * job or a command that could not; until its end, at most TOKEN_LIFETIME, without both Redis and PostgreSQL.
  */
 #ifndef REVOCATIONS_H
 #define REVOCATIONS_H
