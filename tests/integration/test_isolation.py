@@ -85,7 +85,7 @@ class IsolationTest(unittest.TestCase):
         self.add(crashes=True)
         wait_for(lambda: self.services.redis_command("ZCARD", "prong:{apart#0}:dead") == 1, "it is dead")
         self.assertEqual(self.count("step = 'begun'"), 2)  # max_crashes
-        self.assertRegex(self.app.process.output(), "Its process was killed by SIGABRT")
+        wait_for(lambda: "Its process was killed by SIGABRT" in self.app.process.output(), "the log says so")
         self.add()
         self.wait_for_count("step = 'done'", 1)
         self.assertEqual(self.worker(), worker)
