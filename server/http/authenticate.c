@@ -6,11 +6,11 @@
 #include "common/security/keyring.h"
 #include "common/security/revocations.h"
 #include "common/security/token_cache.h"
+#include "server/http/abuse.h"
 #include "server/http/checks.h"
 #include "server/http/cookies.h"
 #include "server/http/http_server.h"
 #include "server/http/reply.h"
-#include "server/routes/accounts/abuse.h"
 
 #define FOREIGN_DETAIL "Send this from a page of the application itself."
 

@@ -1,5 +1,5 @@
 #include "common/basics.h"
-#include "server/routes/accounts/abuse.h"
+#include "server/http/abuse.h"
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/mails.h"
 #include "server/routes/accounts/own_account.h"

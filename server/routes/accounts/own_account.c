@@ -2,7 +2,7 @@
 
 #include "common/basics.h"
 #include "common/context.h"
-#include "server/routes/accounts/abuse.h"
+#include "server/http/abuse.h"
 
 int account_need_session(struct prong_ctx *ctx)
 {

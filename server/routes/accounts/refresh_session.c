@@ -2,9 +2,9 @@
 
 #include "common/basics.h"
 #include "common/context.h"
+#include "server/http/abuse.h"
 #include "server/http/authenticate.h"
 #include "server/http/cookies.h"
-#include "server/routes/accounts/abuse.h"
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/refresh_token.h"
 #include "server/routes/accounts/sessions.h"

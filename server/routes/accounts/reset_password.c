@@ -1,7 +1,7 @@
 #include "common/basics.h"
 #include "common/context.h"
 #include "common/security/password.h"
-#include "server/routes/accounts/abuse.h"
+#include "server/http/abuse.h"
 #include "server/routes/accounts/api_keys.h"
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/mails.h"

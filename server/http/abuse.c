@@ -1,4 +1,4 @@
-#include "server/routes/accounts/abuse.h"
+#include "server/http/abuse.h"
 
 #include <stdio.h>
 
