@@ -325,6 +325,7 @@ static void do_show(struct model *model)
 		fail(model, "show");
 }
 
+/* Between the two questions time goes on, and a job may become due. */
 static void do_list(struct model *model)
 {
 	struct job_listing *listings;
@@ -332,11 +333,16 @@ static void do_list(struct model *model)
 	size_t count;
 	enum job_state state = (enum job_state)roll(model, JOB_STATES);
 
-	if (job_queue_stats(model->queue, "model", &stats) < 0 ||
-	    job_queue_list(model->queue, "model", state, 0, 1000, &model->arena, &listings, &count) < 0)
-		fail(model, "list");
-	else if (count != stats.states[state] && stats.states[state] <= 1000)
-		fail(model, "as many are listed as are counted");
+	for (int attempt = 0; attempt < 5; attempt++) {
+		if (job_queue_stats(model->queue, "model", &stats) < 0 ||
+		    job_queue_list(model->queue, "model", state, 0, 1000, &model->arena, &listings, &count) < 0) {
+			fail(model, "list");
+			return;
+		}
+		if (count == stats.states[state] || stats.states[state] > 1000)
+			return;
+	}
+	fail(model, "as many are listed as are counted");
 }
 
 static void do_pause(struct model *model)
