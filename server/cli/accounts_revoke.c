@@ -41,12 +41,17 @@ static int change_scopes(struct prong_ctx *ctx, struct account_change *change, c
 			     prong_to_json(ctx, scope_detail, &(struct scope_detail){ change->scope }));
 }
 
+/* A session never rises in privilege (ASVS 7.2.4): who copied a credential before has nothing of what comes now. */
 static int grant(struct prong_ctx *ctx, struct account_change *change)
 {
-	return change_scopes(ctx, change, "scope.grant",
-			     "UPDATE prong_accounts SET updated_at = now(), scopes ="
-			     " CASE WHEN $2::text = ANY (scopes) THEN scopes ELSE array_append(scopes, $2::text) END"
-			     " WHERE id = $1 RETURNING " SHOWN_ACCOUNT);
+	int r = change_scopes(ctx, change, "scope.grant",
+			      "UPDATE prong_accounts SET updated_at = now(), scopes ="
+			      " CASE WHEN $2::text = ANY (scopes) THEN scopes ELSE array_append(scopes, $2::text) END"
+			      " WHERE id = $1 RETURNING " SHOWN_ACCOUNT);
+
+	if (r == 0 && change->revokes)
+		r = sessions_end_all(ctx, change->account->id, (prong_uuid){ 0 }, "privilege");
+	return r < 0 ? r : 0;
 }
 
 static int take(struct prong_ctx *ctx, struct account_change *change)

@@ -62,6 +62,21 @@ class Scopes(AccountsCase):
         self.assert_void(token)
         self.assertEqual(self.app.post("/v1/guarded", SAMPLE, token=self.token("boss@example.com")).status, 403)
 
+    def test_no_session_rises_in_privilege(self):
+        self.sign_up("rises@example.com")
+        session = self.sign_in("rises@example.com").json()
+        self.app.command("accounts", "grant", "rises@example.com", "admin")
+        self.assert_void(session["access_token"])
+        refresh = {"refresh_token": session["refresh_token"]}
+        self.assertEqual(self.app.post("/v1/sessions/refresh", refresh).status, 401)
+        after = self.sign_in("rises@example.com").json()
+        self.assertEqual(claims_of(after["access_token"])["scope"], "admin")
+        self.app.command("accounts", "grant", "rises@example.com", "admin")  # has it already
+        self.app.command("accounts", "revoke", "rises@example.com", "admin")
+        after = self.app.post("/v1/sessions/refresh", {"refresh_token": after["refresh_token"]})
+        self.assertEqual(after.status, 200, after)
+        self.assertNotIn("scope", claims_of(after.json()["access_token"]))
+
     def test_only_the_whole_name_is_the_scope(self):
         self.sign_up("names@example.com")
         for scope in ("administrator", "admin.x", "ADMIN", "a:admin"):
