@@ -260,7 +260,11 @@ int abuse_check(struct prong_ctx *ctx, enum way_in way, const char *account)
 	}
 	if (r == -EDQUOT)
 		return refuse(ctx, way, &attempt.limits[which], wait);
-	return r == 0 && way == WAY_SIGN_IN && rate_limits_are_local(ctx->runtime->rate_limits) ? -EHOSTDOWN : r;
+	if (r < 0 || way != WAY_SIGN_IN || !rate_limits_are_local(ctx->runtime->rate_limits))
+		return r;
+	/* No secret is looked at, so none is wrong; how many of these come from a source still counts. */
+	abuse_settle(ctx, way, account, VERDICT_UNKNOWN);
+	return -EHOSTDOWN;
 }
 
 enum verdict verdict_of(int result)

@@ -26,7 +26,7 @@ enum way_in {
  * Before anything is hashed or looked up. `account`: the normalised address, or the id as text; NULL: none is named. 0;
  * else 429 rate_limited with Retry-After is recorded. Answers alike whether there is such an account. Suspends. While
  * Redis is away each process limits by itself; -EHOSTDOWN (503) of a sign-in then, for guesses at passwords are counted
- * over all hosts or not made.
+ * over all hosts or not made. That one is charged to its source's flood limit alone.
  *
  * What was let through counts as wrong from here on, so that many at once are no more than one after the other, until
  * abuse_settle() says that it was not.
