@@ -57,18 +57,18 @@ bool request_id_is_valid(struct http_text value)
 	return true;
 }
 
-/* token68 of RFC 9110 §11.2. */
-static bool is_token68(struct http_text text)
+/*
+ * The characters of token68 (RFC 9110 §11.2). '=' may stand anywhere: a token that is padded where it should not be is
+ * a wrong token in a right field.
+ */
+static bool is_token(struct http_text text)
 {
-	size_t i = 0;
+	static const char marks[] = { '-', '.', '_', '~', '+', '/', '=' };
 
-	while (i < text.size && (isalnum((unsigned char)text.data[i]) || strchr("-._~+/", text.data[i])))
-		i++;
-	if (i == 0)
-		return false;
-	while (i < text.size && text.data[i] == '=')
-		i++;
-	return i == text.size;
+	for (size_t i = 0; i < text.size; i++)
+		if (!isalnum((unsigned char)text.data[i]) && !memchr(marks, text.data[i], sizeof(marks)))
+			return false;
+	return text.size > 0;
 }
 
 int bearer_token(const struct http_head *head, struct http_text *ret_token)
@@ -81,7 +81,7 @@ int bearer_token(const struct http_head *head, struct http_text *ret_token)
 	if (repeated || !take(&value, "bearer") || value.size == 0 || value.data[0] != ' ')
 		return -EINVAL;
 	skip_space(&value);
-	if (!is_token68(value))
+	if (!is_token(value))
 		return -EINVAL;
 	*ret_token = value;
 	return 0;

@@ -11,8 +11,8 @@ bool content_type_is_json(struct http_text value);
 bool request_id_is_valid(struct http_text value);
 
 /*
- * The access token of `Authorization: Bearer TOKEN` (RFC 6750 §2.1). 0; -ENOENT: there is none; -EINVAL: the field is
- * repeated, of another scheme, or malformed.
+ * The access token of `Authorization: Bearer TOKEN` (RFC 6750 §2.1): letters, digits and -._~+/=, in any order. 0;
+ * -ENOENT: there is none; -EINVAL: the field is repeated, of another scheme, or malformed.
  */
 int bearer_token(const struct http_head *head, struct http_text *ret_token);
 

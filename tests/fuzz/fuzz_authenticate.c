@@ -56,6 +56,13 @@ static bool has(struct http_text text, const char *part)
 	return text.data && memmem(text.data, text.size, part, strlen(part));
 }
 
+static bool ends(struct http_text text, const char *part)
+{
+	size_t size = strlen(part);
+
+	return text.size >= size && memcmp(text.data + text.size - size, part, size) == 0;
+}
+
 static void check_let_in(const struct exchange *exchange, const struct prong_route *route)
 {
 	const struct http_head *head = &exchange->head;
@@ -65,7 +72,7 @@ static void check_let_in(const struct exchange *exchange, const struct prong_rou
 	check(memcmp(&exchange->ctx.principal.account_id, &known.account_id, sizeof(known.account_id)) == 0);
 	check(route->access == PRONG_SIGNED_IN && !route->recent);
 	if (authorization.data) {
-		check(has(authorization, TOKEN));
+		check(ends(authorization, " " TOKEN));
 		return;
 	}
 	if (head->method == PRONG_GET)

@@ -67,6 +67,9 @@ TEST(checks, finds_the_bearer_token)
 {
 	CU_ASSERT_EQUAL(bearer("Bearer abc.DEF-_~+/==", NULL, "abc.DEF-_~+/=="), 0);
 	CU_ASSERT_EQUAL(bearer("bearer  x", NULL, "x"), 0);
+	/* Whether it may be padded there is for whoever reads the token to say. */
+	CU_ASSERT_EQUAL(bearer("Bearer a=.b==.c", NULL, "a=.b==.c"), 0);
+	CU_ASSERT_EQUAL(bearer("Bearer =", NULL, "="), 0);
 	CU_ASSERT_EQUAL(bearer(NULL, NULL, NULL), -ENOENT);
 	CU_ASSERT_EQUAL(bearer("Basic eA==", NULL, NULL), -EINVAL);
 	CU_ASSERT_EQUAL(bearer("Bearer", NULL, NULL), -EINVAL);
@@ -74,9 +77,28 @@ TEST(checks, finds_the_bearer_token)
 	CU_ASSERT_EQUAL(bearer("Bearerx", NULL, NULL), -EINVAL);
 	CU_ASSERT_EQUAL(bearer("Bearer a b", NULL, NULL), -EINVAL);
 	CU_ASSERT_EQUAL(bearer("Bearer a,Bearer b", NULL, NULL), -EINVAL);
-	CU_ASSERT_EQUAL(bearer("Bearer =", NULL, NULL), -EINVAL);
-	CU_ASSERT_EQUAL(bearer("Bearer a=b", NULL, NULL), -EINVAL);
 	CU_ASSERT_EQUAL(bearer("Bearer a", "Bearer a", NULL), -EINVAL);
+	CU_ASSERT_EQUAL(bearer("Bearer=a", NULL, NULL), -EINVAL);
+	CU_ASSERT_EQUAL(bearer("Basic a=b", NULL, NULL), -EINVAL);
+}
+
+TEST(checks, takes_no_other_character_into_a_token)
+{
+	static const char allowed[] = "-._~+/=";
+	char value[] = "Bearer a?b";
+
+	for (int c = 0; c < 256; c++) {
+		bool right = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+			     (c && strchr(allowed, c));
+		struct http_head head = {
+			.fields = { { text("Authorization"), { value, sizeof(value) - 1 } } },
+			.n_fields = 1,
+		};
+		struct http_text token;
+
+		value[sizeof("Bearer a") - 1] = (char)c;
+		CU_ASSERT_EQUAL(bearer_token(&head, &token), right ? 0 : -EINVAL);
+	}
 }
 
 TEST(checks, keeps_framing_out_of_an_applications_hands)
