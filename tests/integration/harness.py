@@ -16,6 +16,7 @@
 Everything waits for a condition until a deadline, never for a fixed time. What is started is stopped by its process id,
 and ends by itself should the test die.
 """
+import contextlib
 import ctypes
 import json
 import os
@@ -237,6 +238,27 @@ class Services:
         if done.returncode != 0:
             raise RuntimeError(done.stderr)
         return [line.split("\x1f") for line in done.stdout.splitlines()]
+
+    @contextlib.contextmanager
+    def holding(self, statement, last="SELECT"):
+        """Runs SQL in a transaction that is open, with its locks, for the length of the block; then `last`, and commits."""
+        psql = subprocess.Popen([self._programs / "psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1",
+                                 self.database_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        try:
+            psql.stdin.write(f"BEGIN; {statement};\n\\echo held\n")
+            psql.stdin.flush()
+            if "held\n" not in iter(psql.stdout.readline, ""):
+                raise RuntimeError(f"refused: {statement}")
+            yield
+            psql.stdin.write(f"{last}; COMMIT;\n")
+        finally:
+            psql.communicate()
+        if psql.returncode != 0:
+            raise RuntimeError(f"refused: {last}")
+
+    def waiting(self):
+        """How many connections wait for another's lock."""
+        return int(self.sql("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")[0][0])
 
     def stop(self):
         for process in (self.postgres, self.redis):

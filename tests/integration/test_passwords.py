@@ -98,6 +98,74 @@ class Peppers(Passwords):
         self.assertTrue(self.stored("import@example.com").startswith("$pepper$v=1$"))
 
 
+class Overlaps(Passwords):
+    """What happens to an account's row between the look at its hash and the transaction."""
+
+    def row(self, address):
+        return f"FROM prong_accounts WHERE email_normalised = '{address}'"
+
+    def attempts(self, address):
+        return [result for result, in self.services.sql("SELECT result FROM prong_audit WHERE action = 'sign_in' AND"
+                                                        f" account_id = (SELECT id {self.row(address)})")]
+
+    def during(self, address, last, request):
+        """The answer to a request during whose transaction another one commits `last`, an assignment to the row."""
+        with concurrent.futures.ThreadPoolExecutor(1) as pool:
+            with self.services.holding(f"SELECT id {self.row(address)} FOR UPDATE",
+                                       f"UPDATE prong_accounts SET {last} WHERE email_normalised = '{address}'"):
+                asked = pool.submit(request)
+                wait_for(self.services.waiting, "it waits for the row")
+            return asked.result()
+
+    def test_sign_ins_at_once_are_let_in_though_each_hashes_anew(self):
+        for name, change in (("passes", {"PASSWORD_PASSES": 3}), ("pepper", {"PASSWORD_PEPPERS": f"1:{KEY_1}"})):
+            address = f"{name}@example.com"
+            self.sign_up(self.app().start(), address)
+            before = self.stored(address)
+            app = self.app(WEB_CONCURRENCY=2, DATABASE_TRANSACTIONS=8, DATABASE_TIMEOUT="60s", **change).start()
+            with self.subTest(changed=name), concurrent.futures.ThreadPoolExecutor(8) as pool:
+                with self.services.holding(f"SELECT id {self.row(address)} FOR UPDATE"):
+                    asked = [pool.submit(self.sign_in, app, address) for _ in range(8)]
+                    wait_for(lambda: self.services.waiting() + sum(one.done() for one in asked) == 8,
+                             "all wait for the row, but for whom no permit came free")
+                statuses = [one.result().status for one in asked]
+                self.assertLessEqual(set(statuses), {201, 503})
+                self.assertGreaterEqual(statuses.count(201), 2)
+                self.assertEqual(set(self.attempts(address)), {"ok"})
+                after = self.stored(address)
+                self.assertNotEqual(after, before)
+                self.assertEqual(self.sign_in(app, address).status, 201)
+                self.assertEqual(self.stored(address), after)
+
+    def test_a_new_password_wins_over_a_sign_in_with_the_old_one(self):
+        app = self.app(PASSWORD_PASSES=3).start()
+        for name, settings in (("settled", {"PASSWORD_PASSES": 3}), ("stale", {})):
+            address = f"{name}@example.com"
+            self.sign_up(self.app(**settings).start(), address)
+            with self.subTest(hash=name):
+                answer = self.during(address, f"password_hash = '{REFERENCE}', password_changed_at = now()",
+                                     lambda: self.sign_in(app, address))
+                self.assertEqual((answer.status, answer.json()["code"]), (401, "invalid_credentials"))
+                self.assertEqual(self.stored(address), REFERENCE)
+                self.assertEqual(self.services.sql("SELECT count(*) FROM prong_sessions WHERE account_id ="
+                                                   f" (SELECT id {self.row(address)})"), [["0"]])
+                self.assertEqual(self.attempts(address), ["invalid_credentials"])
+
+    def test_a_change_stands_where_the_old_password_was_only_hashed_anew(self):
+        app = self.app().start()
+        for address, last, status in (
+                ("hashed@example.com", f"password_hash = '{REFERENCE}'", 204),
+                ("changed@example.com", f"password_hash = '{REFERENCE}', password_changed_at = now()", 409)):
+            self.sign_up(app, address)
+            token = self.sign_in(app, address).json()["access_token"]
+            with self.subTest(address=address):
+                answer = self.during(address, last, lambda: app.request(
+                    "PUT", "/v1/account/password", {"current_password": PASSWORD, "password": "violet anchor sundial"},
+                    token=token))
+                self.assertEqual(answer.status, status, answer)
+                self.assertEqual(self.stored(address) == REFERENCE, status == 409)
+
+
 def anonymous_mib(pid):
     """The memory of its own that the process has now."""
     try:

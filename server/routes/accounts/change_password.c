@@ -10,13 +10,15 @@
 struct own_password {
 	const char *email, *name;
 	const char *password_hash;
+	prong_time password_changed_at;
 };
 
 /* clang-format off */
 PRONG_SCHEMA(own_password,
 	PRONG_FIELD(own_password, email),
 	PRONG_FIELD(own_password, name),
-	PRONG_FIELD(own_password, password_hash, .secret = true));
+	PRONG_FIELD(own_password, password_hash, .secret = true),
+	PRONG_FIELD(own_password, password_changed_at));
 /* clang-format on */
 
 static int refuse(struct prong_ctx *ctx)
@@ -46,8 +48,8 @@ static int verify_current(struct prong_ctx *ctx, const struct own_password *own,
 	return r == -EACCES ? refuse(ctx) : r;
 }
 
-/* Not where the password is no longer the one that was verified. */
-static int replace(struct prong_ctx *ctx, const char *old_hash, const char *hash)
+/* Not where the password is no longer the one that was verified; a sign-in may have hashed that one anew. */
+static int replace(struct prong_ctx *ctx, prong_time verified, const char *hash)
 {
 	prong_uuid id = prong_account_id(ctx);
 	int r;
@@ -58,8 +60,8 @@ static int replace(struct prong_ctx *ctx, const char *old_hash, const char *hash
 	if (r >= 0)
 		r = prong_exec(ctx,
 			       "UPDATE prong_accounts SET password_hash = $3, password_changed_at = now(),"
-			       " updated_at = now() WHERE id = $1 AND password_hash = $2",
-			       id, old_hash, hash);
+			       " updated_at = now() WHERE id = $1 AND password_changed_at = $2",
+			       id, verified, hash);
 	if (r == 0)
 		return prong_fail(ctx, 409, "password_changed", "The password was changed meanwhile: try again.");
 	if (r >= 0)
@@ -81,7 +83,8 @@ int change_password(struct prong_ctx *ctx)
 	if (r < 0)
 		return r;
 	r = prong_query_one(ctx, own_password, &own,
-			    "SELECT email, name, password_hash FROM prong_accounts WHERE id = $1", id);
+			    "SELECT email, name, password_hash, password_changed_at FROM prong_accounts WHERE id = $1",
+			    id);
 	if (r < 0)
 		abuse_settle(ctx, WAY_PASSWORD, account, VERDICT_UNKNOWN);
 	if (r == -ENOENT)
@@ -93,6 +96,6 @@ int change_password(struct prong_ctx *ctx)
 	if (r >= 0)
 		r = password_hash(ctx->runtime->password_hasher, id, in->password, hash);
 	if (r >= 0)
-		r = replace(ctx, own->password_hash, hash);
+		r = replace(ctx, own->password_changed_at, hash);
 	return r < 0 ? r : prong_reply_empty(ctx, 204);
 }

@@ -17,6 +17,7 @@ struct known_account {
 	bool email_verified;
 	prong_time created_at;
 	const char *password_hash;
+	prong_time password_changed_at; /* by its owner: to hash it anew is no change */
 	const char *scope;
 	int32_t epoch;
 	bool disabled;
@@ -32,6 +33,7 @@ PRONG_SCHEMA(known_account,
 	PRONG_FIELD(known_account, email_verified),
 	PRONG_FIELD(known_account, created_at),
 	PRONG_FIELD(known_account, password_hash, .secret = true),
+	PRONG_FIELD(known_account, password_changed_at),
 	PRONG_FIELD(known_account, scope),
 	PRONG_FIELD(known_account, epoch),
 	PRONG_FIELD(known_account, disabled),
@@ -40,10 +42,11 @@ PRONG_SCHEMA(known_account,
 /* clang-format on */
 
 /* Without those whose time is over, though they are still there. */
-#define SELECT_KNOWN                                                                               \
-	"SELECT " ACCOUNT_COLUMNS ", password_hash, array_to_string(scopes, ' ') AS scope, epoch," \
-	" disabled_at IS NOT NULL AS disabled, delete_after IS NOT NULL AS to_be_deleted,"         \
-	" created_at > now() - $1::float8 * interval '1 microsecond' AS young"                     \
+#define SELECT_KNOWN                                                                          \
+	"SELECT " ACCOUNT_COLUMNS                                                             \
+	", password_hash, password_changed_at, array_to_string(scopes, ' ') AS scope, epoch," \
+	" disabled_at IS NOT NULL AS disabled, delete_after IS NOT NULL AS to_be_deleted,"    \
+	" created_at > now() - $1::float8 * interval '1 microsecond' AS young"                \
 	" FROM prong_accounts WHERE (delete_after IS NULL OR delete_after > now())"
 
 /* Of who has proven to be the account's owner. */
@@ -185,7 +188,9 @@ static int start(struct prong_ctx *ctx, const struct known_account *known, bool 
 	return r < 0 ? r : note_sign_in(ctx, known->id, AUDIT_OK);
 }
 
-/* -ENOENT: meanwhile the account has gone, is disabled or hidden, or has another password: it must be looked at anew.
+/*
+ * -ENOENT: meanwhile the account has gone, is disabled or hidden, or has another password. Another hash is not another
+ * password: of several sign-ins at once the first to come here brings its new one, and the others find it.
  */
 static int start_in_transaction(struct prong_ctx *ctx, const struct known_account *known, const char *new_hash,
 				bool cookie, struct session **ret_session)
@@ -197,12 +202,14 @@ static int start_in_transaction(struct prong_ctx *ctx, const struct known_accoun
 	if (r < 0)
 		return r;
 	r = prong_query_one(ctx, known_account, &locked,
-			    SELECT_KNOWN " AND id = $2 AND password_hash = $3 FOR NO KEY UPDATE", SESSIONS_KEPT,
-			    known->id, known->password_hash);
+			    SELECT_KNOWN " AND id = $2 AND password_changed_at = $3 FOR NO KEY UPDATE", SESSIONS_KEPT,
+			    known->id, known->password_changed_at);
 	if (r < 0)
 		return r;
 	if (locked->disabled || is_hidden(ctx, locked))
 		return -ENOENT;
+	if (strcmp(locked->password_hash, known->password_hash) != 0)
+		new_hash = NULL;
 	r = bring_up_to_date(ctx, locked, new_hash);
 	if (r == 0)
 		r = start(ctx, locked, cookie, ret_session);
