@@ -119,7 +119,7 @@ class Overlaps(Passwords):
 
     def test_sign_ins_at_once_are_let_in_though_each_hashes_anew(self):
         for name, change in (("passes", {"PASSWORD_PASSES": 3}), ("pepper", {"PASSWORD_PEPPERS": f"1:{KEY_1}"})):
-            address = f"{name}@example.com"
+            address = f"{name}.overlap@example.com"
             self.sign_up(self.app().start(), address)
             before = self.stored(address)
             app = self.app(WEB_CONCURRENCY=2, DATABASE_TRANSACTIONS=8, DATABASE_TIMEOUT="60s", **change).start()
@@ -140,7 +140,7 @@ class Overlaps(Passwords):
     def test_a_new_password_wins_over_a_sign_in_with_the_old_one(self):
         app = self.app(PASSWORD_PASSES=3).start()
         for name, settings in (("settled", {"PASSWORD_PASSES": 3}), ("stale", {})):
-            address = f"{name}@example.com"
+            address = f"{name}.overlap@example.com"
             self.sign_up(self.app(**settings).start(), address)
             with self.subTest(hash=name):
                 answer = self.during(address, f"password_hash = '{REFERENCE}', password_changed_at = now()",
