@@ -92,7 +92,7 @@ static void keep(struct api_keys *keys, const unsigned char hash[API_KEY_HASH_SI
 	struct entry **set = set_of(keys, hash), **place = set;
 
 	for (size_t way = 0; way < WAYS; way++) {
-		if (!set[way] || memcmp(set[way]->hash, hash, API_KEY_HASH_SIZE) == 0) {
+		if (!set[way] || sodium_memcmp(set[way]->hash, hash, API_KEY_HASH_SIZE) == 0) {
 			place = &set[way];
 			break;
 		}

@@ -111,7 +111,7 @@ bool token_cache_find(struct token_cache *cache, const char *token, size_t size,
 	struct entry *set = set_of(cache, token, size, hash);
 
 	for (size_t way = 0; way < WAYS; way++) {
-		if (memcmp(set[way].hash, hash, HASH_SIZE) != 0)
+		if (sodium_memcmp(set[way].hash, hash, HASH_SIZE) != 0)
 			continue;
 		if (!is_alive(&set[way], generation, now))
 			return false;
@@ -129,7 +129,7 @@ static struct entry *make_room(struct token_cache *cache, struct entry *set, con
 	struct entry *place = NULL;
 
 	for (size_t way = 0; way < WAYS; way++) {
-		if (!is_alive(&set[way], generation, now) || memcmp(set[way].hash, hash, HASH_SIZE) == 0)
+		if (!is_alive(&set[way], generation, now) || sodium_memcmp(set[way].hash, hash, HASH_SIZE) == 0)
 			entry_drop(cache, &set[way]);
 		if (!place || set[way].principal.expires_at < place->principal.expires_at)
 			place = &set[way];
