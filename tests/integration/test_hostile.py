@@ -46,9 +46,17 @@ class Hostile(AccountsCase):
                                                                     "password": OTHER_PASSWORD}, token=token)
         self.assertEqual(response.status, 204, response)
 
+    def secret(self, address, subject):
+        secret, = TOKEN.findall(self.mails(address, subject)[-1])
+        return secret
+
+    def prove(self, path, address, subject):
+        response = self.app.post(path, {"token": self.secret(address, subject)})
+        self.assertEqual(response.status, 204, response)
+
     def reset_password(self, address, password=OTHER_PASSWORD):
         self.assertEqual(self.app.post("/v1/password-resets", {"email": address}).status, 202)
-        secret, = TOKEN.findall(self.mails(address, "Choose a new password")[-1])
+        secret = self.secret(address, "Choose a new password")
         response = self.app.post("/v1/password-resets/confirm", {"token": secret, "password": password})
         self.assertEqual(response.status, 204, response)
 
@@ -95,17 +103,38 @@ class Hostile(AccountsCase):
 
     # ---- accounts that were there before their owner ----
 
-    def test_who_signed_up_with_anothers_address_keeps_no_key_when_its_owner_comes(self):
-        address = "late@example.com"
-        key = self.make_key(self.newcomer(address))["key"]
-        self.assertEqual(self.app.get("/v1/account", token=key).status, 200)
-        self.reset_password(address)
-        self.assertEqual(self.app.get("/v1/account", token=key).status, 401)
-        self.assertEqual(self.services.sql("SELECT detail FROM prong_audit WHERE action = 'api_key.delete_all'"),
-                         [['{"count": 1}']])
-        own = self.make_key(self.token(address, OTHER_PASSWORD))["key"]
-        self.reset_password(address, PASSWORD)
+    def assert_keys_end(self, address, prove):
+        """Those that were made before the first proof, and no others by a later one."""
+        early = self.make_key(self.newcomer(address))["key"]
+        self.assertEqual(self.app.get("/v1/account", token=early).status, 200)
+        prove()
+        wait_for(lambda: self.app.get("/v1/account", token=early).status == 401, "the key is revoked")
+        self.assertEqual(self.services.sql("SELECT detail FROM prong_audit WHERE action = 'api_key.delete_all' AND"
+                                           " account_id IN (SELECT id FROM prong_accounts WHERE email IN"
+                                           f" ('{address}', 'new-{address}'))"), [['{"count": 1}']])
+
+    def assert_own_key_stays(self, address, password):
+        own = self.make_key(self.token(address, password))["key"]
+        self.reset_password(address, "granite lantern 44 finch")
         self.assertEqual(self.app.get("/v1/account", token=own).status, 200)
+
+    def test_who_signed_up_with_anothers_address_keeps_no_key_when_its_owner_resets_the_password(self):
+        self.assert_keys_end("reset@example.com", lambda: self.reset_password("reset@example.com"))
+        self.assert_own_key_stays("reset@example.com", OTHER_PASSWORD)
+
+    def test_nor_when_its_owner_opens_the_link(self):
+        address = "link@example.com"
+        self.assert_keys_end(address, lambda: self.prove("/v1/accounts/verify", address, "Confirm your address"))
+        self.assert_own_key_stays(address, PASSWORD)
+
+    def test_nor_when_the_first_address_that_is_proven_is_another(self):
+        def change():
+            asked = self.app.post("/v1/account/email", {"email": "new-moved@example.com"},
+                                  token=self.token("moved@example.com"))
+            self.assertEqual(asked.status, 202, asked)
+            self.prove("/v1/account/email/confirm", "new-moved@example.com", "Confirm your new address")
+        self.assert_keys_end("moved@example.com", change)
+        self.assert_own_key_stays("new-moved@example.com", PASSWORD)
 
     def test_an_administrator_gets_nobodys_account_by_a_job(self):
         self.newcomer("victim@example.com", proven=True)

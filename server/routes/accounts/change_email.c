@@ -1,5 +1,6 @@
 #include "common/basics.h"
 #include "server/http/abuse.h"
+#include "server/routes/accounts/api_keys.h"
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/mails.h"
 #include "server/routes/accounts/own_account.h"
@@ -52,35 +53,34 @@ int request_email_change(struct prong_ctx *ctx)
 
 struct former {
 	const char *email;
+	bool proven;
 };
 
-PRONG_SCHEMA(former, PRONG_FIELD(former, email));
+PRONG_SCHEMA(former, PRONG_FIELD(former, email), PRONG_FIELD(former, proven));
 
-static int set_email(struct prong_ctx *ctx, prong_uuid id, const char *email, const char **ret_former)
+static int set_email(struct prong_ctx *ctx, prong_uuid id, const char *email, struct former **ret_former)
 {
 	char normalised[EMAIL_SIZE];
-	struct former *former;
 	int r;
 
 	check(email_normalise(email, normalised) == 0);
-	r = prong_query_one(ctx, former, &former,
+	r = prong_query_one(ctx, former, ret_former,
 			    "UPDATE prong_accounts a SET email = $2, email_normalised = $3, email_verified_at = now(),"
 			    " updated_at = now()"
-			    " FROM (SELECT id, email FROM prong_accounts WHERE id = $1 FOR UPDATE) old"
-			    " WHERE a.id = old.id AND a.disabled_at IS NULL RETURNING old.email",
+			    " FROM (SELECT id, email, email_verified_at IS NOT NULL AS proven FROM prong_accounts"
+			    " WHERE id = $1 FOR UPDATE) old"
+			    " WHERE a.id = old.id AND a.disabled_at IS NULL RETURNING old.email, old.proven",
 			    id, email, normalised);
 	if (r == -EEXIST)
 		return prong_fail(ctx, 409, "email_taken", "There is an account with this address by now.");
-	if (r < 0)
-		return r;
-	*ret_former = former->email;
-	return 0;
+	return r;
 }
 
-/* -ENOENT: the token is not good. */
+/* -ENOENT: the token is not good. The first address that is proven counts as account_prove_address() has it. */
 static int change(struct prong_ctx *ctx, const char *token)
 {
-	const char *email, *former = NULL;
+	struct former *former = NULL;
+	const char *email;
 	prong_uuid id;
 	int r;
 
@@ -89,8 +89,10 @@ static int change(struct prong_ctx *ctx, const char *token)
 		r = secret_use(ctx, SECRET_CHANGE_EMAIL, token, &id, &email);
 	if (r >= 0)
 		r = set_email(ctx, id, email, &former);
+	if (r >= 0 && !former->proven)
+		r = api_keys_revoke_all(ctx, id);
 	if (r >= 0)
-		r = account_mail(ctx, MAIL_EMAIL_CHANGED, id, former, email);
+		r = account_mail(ctx, MAIL_EMAIL_CHANGED, id, former->email, email);
 	if (r >= 0)
 		r = audit(ctx, &(struct audit_event){ id, .action = "email.change", .result = AUDIT_OK });
 	return r < 0 ? r : prong_commit(ctx);

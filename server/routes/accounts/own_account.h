@@ -87,6 +87,13 @@ prong_handler export_own_account;     /* GET /v1/account/export */
 int account_gone(struct prong_ctx *ctx);
 
 /*
+ * A mail to the address was read: it is proven, in the context's transaction. The first proof revokes the API keys
+ * there are: whoever had the account before may have been another, and is not to stay in by a key that they made.
+ * -ENOENT: the account has gone, or has another address by now. Suspends; errors as prong_exec().
+ */
+int account_prove_address(struct prong_ctx *ctx, prong_uuid account_id, const char *address);
+
+/*
  * What follows a new password, in the transaction that sets it: all sessions but `except` end, a mail tells of it, and
  * the audit log has a line with `action`. Suspends; errors as prong_exec().
  */

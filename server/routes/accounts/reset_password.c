@@ -2,7 +2,6 @@
 #include "common/context.h"
 #include "common/security/password.h"
 #include "server/http/abuse.h"
-#include "server/routes/accounts/api_keys.h"
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/mails.h"
 #include "server/routes/accounts/own_account.h"
@@ -82,32 +81,20 @@ static int find(struct prong_ctx *ctx, const char *token, struct resetting **ret
 	return r;
 }
 
-struct proven_now {
-	bool first; /* nobody had proven the address before */
-};
-
-PRONG_SCHEMA(proven_now, PRONG_FIELD(proven_now, first));
-
-/* The mail was read, so its address is proven, which must be the account's still. -ENOENT: it is not. */
-static int set_password(struct prong_ctx *ctx, prong_uuid id, const char *address, const char *hash,
-			struct proven_now **ret_proven)
+/* -ENOENT: it is disabled meanwhile. */
+static int set_password(struct prong_ctx *ctx, prong_uuid id, const char *hash)
 {
-	return prong_query_one(ctx, proven_now, ret_proven,
-			       "UPDATE prong_accounts a SET password_hash = $3, password_changed_at = now(),"
-			       " email_verified_at = coalesce(a.email_verified_at, now()), updated_at = now()"
-			       " FROM (SELECT id, email_verified_at FROM prong_accounts WHERE id = $1 FOR UPDATE) old"
-			       " WHERE a.id = old.id AND a.email = $2 AND a.disabled_at IS NULL"
-			       " RETURNING old.email_verified_at IS NULL AS first",
-			       id, address, hash);
+	int r = prong_exec(ctx,
+			   "UPDATE prong_accounts SET password_hash = $2, password_changed_at = now(),"
+			   " updated_at = now() WHERE id = $1 AND disabled_at IS NULL",
+			   id, hash);
+
+	return r == 0 ? -ENOENT : r;
 }
 
-/*
- * -ENOENT: the token is not good. Whoever had the account before its address was proven may have been another, and is
- * not to stay in by a key that they made.
- */
+/* -ENOENT: the token is not good. */
 static int replace(struct prong_ctx *ctx, const char *token, const char *hash)
 {
-	struct proven_now *proven = NULL;
 	const char *address;
 	prong_uuid id;
 	int r;
@@ -116,9 +103,9 @@ static int replace(struct prong_ctx *ctx, const char *token, const char *hash)
 	if (r >= 0)
 		r = secret_use(ctx, SECRET_RESET, token, &id, &address);
 	if (r >= 0)
-		r = set_password(ctx, id, address, hash, &proven);
-	if (r >= 0 && proven->first)
-		r = api_keys_revoke_all(ctx, id);
+		r = account_prove_address(ctx, id, address);
+	if (r >= 0)
+		r = set_password(ctx, id, hash);
 	if (r >= 0)
 		r = password_changed(ctx, id, (prong_uuid){ 0 }, "password.reset");
 	return r < 0 ? r : prong_commit(ctx);

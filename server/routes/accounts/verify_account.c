@@ -1,8 +1,8 @@
 #include "common/basics.h"
 #include "server/http/abuse.h"
-#include "server/routes/accounts/accounts.h"
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/mails.h"
+#include "server/routes/accounts/own_account.h"
 #include "server/routes/accounts/secrets.h"
 
 /* In one transaction. -ENOENT: wrong, used, too old, or of an address that the account has no more. */
@@ -18,12 +18,9 @@ static int verify(struct prong_ctx *ctx, const char *token)
 	r = secret_use(ctx, SECRET_VERIFY, token, &id, &address);
 	if (r < 0)
 		return r;
-	r = prong_exec(ctx,
-		       "UPDATE prong_accounts SET email_verified_at = coalesce(email_verified_at, now()),"
-		       " updated_at = now() WHERE id = $1 AND ($2::text IS NULL OR email = $2)",
-		       id, address);
-	if (r <= 0)
-		return r < 0 ? r : -ENOENT;
+	r = account_prove_address(ctx, id, address);
+	if (r < 0)
+		return r;
 	r = audit(ctx, &(struct audit_event){ .account_id = id, .action = "email.verify", .result = AUDIT_OK });
 	if (r < 0)
 		return r;
