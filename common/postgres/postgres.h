@@ -88,12 +88,13 @@ struct postgres_error {
 int postgres_run_script(struct prong_ctx *ctx, const char *sql, struct postgres_error *ret_error);
 
 /*
- * Calls `function(ctx, argument)` once the context's transaction is committed, before prong_commit() returns, or now
- * where there is none; never after a rollback, nor where it is unknown whether it was committed. It may suspend, on the
- * committing coroutine, which is shielded meanwhile: so it keeps to a time of its own, and its failures to itself.
+ * Calls `function` once the context's transaction is committed, before prong_commit() returns, or now where there is
+ * none; never after a rollback. `certain` is false where the answer to COMMIT was lost, so that it may have happened or
+ * not; prong_commit() fails then. It may suspend, on the committing coroutine, which is shielded meanwhile: so it keeps
+ * to a time of its own, and its failures to itself.
  */
-void postgres_after_commit(struct prong_ctx *ctx, void (*function)(struct prong_ctx *ctx, void *argument),
-			   void *argument);
+typedef void after_commit_function(struct prong_ctx *ctx, void *argument, bool certain);
+void postgres_after_commit(struct prong_ctx *ctx, after_commit_function *function, void *argument);
 
 /*
  * Between these two, every statement of this context runs on one owned connection, each on its own: for what belongs to

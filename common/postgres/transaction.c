@@ -6,32 +6,31 @@
 #include "common/postgres/pool.h"
 
 #define ROLLBACK_TIMEOUT PRONG_MILLISECONDS(250)
+#define COMMIT_OVERDUE PRONG_SECONDS(1) /* beyond the server's own limit */
 
 /* ---- what waits for the commit ---- */
 
 struct after_commit {
-	void (*function)(struct prong_ctx *ctx, void *argument);
+	after_commit_function *function;
 	void *argument;
 	struct after_commit *next;
 };
 
-static void call_shielded(struct prong_ctx *ctx, void (*function)(struct prong_ctx *ctx, void *argument),
-			  void *argument)
+static void call_shielded(struct prong_ctx *ctx, after_commit_function *function, void *argument, bool certain)
 {
 	struct coroutine *self = coroutine_current();
 
 	coroutine_shield(self);
-	function(ctx, argument);
+	function(ctx, argument, certain);
 	coroutine_unshield(self);
 }
 
-void postgres_after_commit(struct prong_ctx *ctx, void (*function)(struct prong_ctx *ctx, void *argument),
-			   void *argument)
+void postgres_after_commit(struct prong_ctx *ctx, after_commit_function *function, void *argument)
 {
 	struct after_commit *call, **last = &ctx->after_commit;
 
 	if (!ctx->transaction || ctx->transaction->pinned) {
-		call_shielded(ctx, function, argument);
+		call_shielded(ctx, function, argument, true);
 		return;
 	}
 	while (*last)
@@ -41,13 +40,13 @@ void postgres_after_commit(struct prong_ctx *ctx, void (*function)(struct prong_
 	*last = call;
 }
 
-static void make_calls(struct prong_ctx *ctx)
+static void make_calls(struct prong_ctx *ctx, bool certain)
 {
 	struct after_commit *call = ctx->after_commit;
 
 	ctx->after_commit = NULL;
 	for (; call; call = call->next)
-		call_shielded(ctx, call->function, call->argument);
+		call_shielded(ctx, call->function, call->argument, certain);
 }
 
 /* ---- transactions ---- */
@@ -123,14 +122,10 @@ void postgres_unpin(struct prong_ctx *ctx)
 }
 
 /* COMMIT itself can fail: deferred constraints, serialization. Either way the transaction is over then. */
-static int commit(struct prong_ctx *ctx)
+static int read_commit(struct prong_ctx *ctx, PGresult *result)
 {
-	const struct parameter_texts none = { 0 };
-	PGresult *result;
-	int r = statement_wait(connection_send(ctx->transaction, NULL, "COMMIT", &none, false), INT64_MAX, &result);
+	int r = 0;
 
-	if (r < 0)
-		return r;
 	if (!answer_is_good(result)) {
 		r = error_meaning(result);
 		error_log(ctx, result, r, "COMMIT");
@@ -142,9 +137,29 @@ static int commit(struct prong_ctx *ctx)
 	return r;
 }
 
+/*
+ * Once COMMIT is under way nobody can take it back: who is cancelled, or late, hears what became of it all the same.
+ * `ret_unknown`: nobody can tell.
+ */
+static int commit(struct prong_ctx *ctx, bool *ret_unknown)
+{
+	const struct parameter_texts none = { 0 };
+	struct coroutine *self = coroutine_current();
+	int64_t deadline = monotonic_us() + ctx->runtime->postgres->statement_timeout + COMMIT_OVERDUE;
+	PGresult *result;
+	int r;
+
+	coroutine_shield(self);
+	r = statement_wait(connection_send(ctx->transaction, NULL, "COMMIT", &none, false), deadline, &result);
+	coroutine_unshield(self);
+	*ret_unknown = r < 0;
+	return r < 0 ? r : read_commit(ctx, result);
+}
+
 int prong_commit(struct prong_ctx *ctx)
 {
 	struct postgres_connection *connection = ctx->transaction;
+	bool unknown = false;
 	int r;
 
 	if (!connection || connection->pinned) {
@@ -156,18 +171,20 @@ int prong_commit(struct prong_ctx *ctx)
 	if (connection->begin)
 		r = 0;
 	else if (connection->state == CONNECTION_READY)
-		r = commit(ctx);
+		r = commit(ctx, &unknown);
 	else
 		r = -EHOSTDOWN;
 	/* Rolling back what is over does no harm. */
 	if (r < 0) {
 		give_up(ctx);
+		if (unknown)
+			make_calls(ctx, false);
 		return r;
 	}
 	ctx->transaction = NULL;
 	pool_release(connection);
 	if (ctx->notify)
 		postgres_notify(ctx, ctx->notify);
-	make_calls(ctx);
+	make_calls(ctx, true);
 	return 0;
 }

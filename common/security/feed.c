@@ -33,7 +33,7 @@ struct feed {
 	bool connected;
 	struct entry_id last; /* that was read, or that the stream had before */
 	int idle;	      /* reads in a row that gave nothing */
-	bool owing;	      /* an event of this process that was not published */
+	bool owing;	      /* something of this process was not published */
 };
 
 static int compare(struct entry_id a, struct entry_id b)
@@ -254,7 +254,13 @@ int feed_publish(struct prong_ctx *ctx, const char *kind, const char *text)
 {
 	int r = ctx->runtime->redis ? publish(ctx->runtime->redis, kind, text) : -EHOSTDOWN;
 
-	if (r < 0 && ctx->runtime->feed)
-		ctx->runtime->feed->owing = true;
+	if (r < 0)
+		feed_owe(ctx->runtime->feed);
 	return r;
+}
+
+void feed_owe(struct feed *feed)
+{
+	if (feed)
+		feed->owing = true;
 }

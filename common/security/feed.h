@@ -36,4 +36,7 @@ struct feed *feed_free(struct feed *feed); /* before the runtime's parts; return
  */
 int feed_publish(struct prong_ctx *ctx, const char *kind, const char *text);
 
+/* Has all who listen told of a gap, as above: something may have been missed. NULL: without effect. */
+void feed_owe(struct feed *feed);
+
 #endif

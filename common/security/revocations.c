@@ -15,7 +15,7 @@
 #define EVENT_MAX 100	/* of them in one event */
 
 /* A transaction's rows are seen when it commits, and are as old then as it took: looks overlap by this much. */
-#define LATE_COMMITS PRONG_SECONDS(30)
+#define LATE_COMMITS PRONG_MINUTES(2)
 #define KEPT (REVOCATIONS_KEPT + 2 * LATE_COMMITS)
 
 #define LOOK_EVERY PRONG_SECONDS(10)
@@ -305,10 +305,14 @@ static void publish(struct prong_ctx *ctx, const struct revoked *revoked)
 	buffer_free(&text);
 }
 
-static void make_known(struct prong_ctx *ctx, void *argument)
+static void make_known(struct prong_ctx *ctx, void *argument, bool certain)
 {
 	const struct revoked *revoked = argument;
 
+	if (!certain) {
+		feed_owe(ctx->runtime->feed);
+		return;
+	}
 	if (ctx->runtime->revocations)
 		for (size_t i = 0; i < revoked->count; i++)
 			note(ctx->runtime->revocations, revoked->subjects[i], revoked->epoch, 0);

@@ -217,6 +217,99 @@ static int sleep_long_in_transaction(struct prong_ctx *ctx, void *argument)
 	return r < 0 ? r : sleep_long(ctx, argument);
 }
 
+/* COMMIT that takes a while, as with a synchronous replica. */
+static void make_slow_table(const char *seconds)
+{
+	_cleanup_(freep) char *sql =
+		format_text("CREATE OR REPLACE FUNCTION take_a_while() RETURNS trigger LANGUAGE plpgsql AS"
+			    " $$ BEGIN PERFORM pg_sleep(%s); RETURN NULL; END $$;"
+			    "CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON kept DEFERRABLE INITIALLY DEFERRED"
+			    " FOR EACH ROW EXECUTE FUNCTION take_a_while()",
+			    seconds);
+
+	make_table();
+	free(fixture_sql(sql));
+}
+
+struct committing {
+	struct coroutine *coroutine;
+	const char *meanwhile; /* SQL; NULL: it is cancelled */
+	int certain, uncertain;
+};
+
+static void note_call(struct prong_ctx *ctx, void *argument, bool certain)
+{
+	struct committing *committing = argument;
+
+	(void)ctx;
+	committing->certain += certain;
+	committing->uncertain += !certain;
+}
+
+static int commit_slowly(struct prong_ctx *ctx, void *argument)
+{
+	struct committing *committing = argument;
+
+	committing->coroutine = coroutine_current();
+	CU_ASSERT_EQUAL(prong_begin(ctx), 0);
+	CU_ASSERT_EQUAL(insert(ctx, 1), 1);
+	postgres_after_commit(ctx, note_call, committing);
+	return prong_commit(ctx);
+}
+
+#define COMMITTING " FROM pg_stat_activity WHERE state = 'active' AND query = 'COMMIT'"
+
+static int disturb(struct prong_ctx *ctx, void *argument)
+{
+	struct committing *committing = argument;
+
+	(void)ctx;
+	for (;;) {
+		_cleanup_(freep) char *count = fixture_sql("SELECT count(*)" COMMITTING);
+
+		if (atoi(count) > 0)
+			break;
+		coroutine_sleep_until(monotonic_us() + PRONG_MILLISECONDS(5));
+	}
+	if (committing->meanwhile)
+		free(fixture_sql(committing->meanwhile));
+	else
+		coroutine_cancel(committing->coroutine);
+	return 0;
+}
+
+static int commit_disturbed(struct committing *committing)
+{
+	struct fixture fixture;
+	int result, done;
+
+	fixture_open(&fixture, 1, 1, PRONG_SECONDS(30));
+	fixture_start(&fixture, commit_slowly, committing, &result);
+	fixture_start(&fixture, disturb, committing, &done);
+	fixture_wait(&fixture);
+	fixture_close(&fixture);
+	return result;
+}
+
+TEST(postgres_transactions, a_commit_that_is_under_way_is_waited_for)
+{
+	struct committing committing = { 0 };
+
+	make_slow_table("0.5");
+	CU_ASSERT_EQUAL(commit_disturbed(&committing), 0);
+	CU_ASSERT_EQUAL(count_kept(), 1);
+	CU_ASSERT(committing.certain == 1 && committing.uncertain == 0);
+}
+
+TEST(postgres_transactions, a_commit_whose_answer_is_lost_is_told)
+{
+	struct committing committing = { .meanwhile = "SELECT pg_terminate_backend(pid)" COMMITTING };
+
+	make_slow_table("30");
+	CU_ASSERT_EQUAL(commit_disturbed(&committing), -EHOSTDOWN);
+	CU_ASSERT(committing.certain == 0 && committing.uncertain == 1);
+}
+
 TEST(postgres_transactions, the_server_ends_a_statement_at_its_timeout)
 {
 	struct fixture fixture;
