@@ -439,9 +439,23 @@ class Deletion(AccountCare):
         self.assertEqual(self.services.sql(f"SELECT action, actor FROM prong_audit WHERE account_id = '{account_id}'"
                                            " AND action LIKE 'account.delete%' ORDER BY id"),
                          [["account.delete_request", account_id], ["account.delete", account_id]])
-        wait_for(lambda: self.mails("gone@example.com", "was deleted", app) or
-                 self.mails("gone@example.com", "was deleted"), "the mail says so")
         self.assertEqual(self.sign_in("gone@example.com", app=app).status, 401)
+
+    def test_only_a_proven_address_hears_of_it(self):
+        app = self.other_app(DELETION_GRACE=0, PUBLIC_URL=f"http://127.0.0.1:{self.app.port}").start()
+
+        def by_command(address, _):
+            self.app.command("accounts", "delete", address, "--yes")
+        for number, way in enumerate((lambda _, token: self.delete(token, app), by_command)):
+            for proven in (True, False):
+                address = f"{'proven' if proven else 'unproven'}{number}@example.com"
+                token = self.join(address)
+                if proven:
+                    self.prove(address)
+                way(address, token)
+                self.assertEqual(self.stored(address), [])
+                told = self.mails(address, "was deleted", app) + self.mails(address, "was deleted")
+                self.assertEqual(len(told), int(proven), address)
 
     def test_nobody_else_deletes_it(self):
         self.assertEqual(self.app.request("DELETE", "/v1/account").status, 401)

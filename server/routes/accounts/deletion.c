@@ -34,9 +34,10 @@ static void log_held(struct prong_ctx *ctx, prong_uuid account_id)
 
 struct deleted {
 	const char *email;
+	bool proven;
 };
 
-PRONG_SCHEMA(deleted, PRONG_FIELD(deleted, email));
+PRONG_SCHEMA(deleted, PRONG_FIELD(deleted, email), PRONG_FIELD(deleted, proven));
 
 /* What goes with it in the same transaction. */
 static int finish(struct prong_ctx *ctx, prong_uuid account_id, const char *actor, const struct deleted *deleted)
@@ -44,7 +45,7 @@ static int finish(struct prong_ctx *ctx, prong_uuid account_id, const char *acto
 	int r;
 
 	r = revocations_add(ctx, account_id, REVOKE_ALL);
-	if (r >= 0)
+	if (r >= 0 && deleted->proven)
 		r = account_mail(ctx, MAIL_DELETION, account_id, deleted->email, NULL);
 	if (r >= 0)
 		r = audit(ctx, &(struct audit_event){ account_id, .actor = actor, .action = "account.delete",
@@ -64,7 +65,7 @@ static int delete_account(struct prong_ctx *ctx, prong_uuid account_id, const ch
 	if (r >= 0)
 		r = prong_query_one(ctx, deleted, &deleted,
 				    "DELETE FROM prong_accounts WHERE id = $1 AND (NOT $2 OR delete_after <= now())"
-				    " RETURNING email",
+				    " RETURNING email, email_verified_at IS NOT NULL AS proven",
 				    account_id, due);
 	if (r >= 0)
 		r = finish(ctx, account_id, actor, deleted);

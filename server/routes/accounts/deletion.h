@@ -9,9 +9,9 @@
 #include <prong/prong.h>
 
 /*
- * Deletes an account now, in a transaction of its own; its tokens and API keys are void at once, and a mail says that
- * it is gone. `actor` as in audit.h. Suspends. 0; -ENOENT: there is none; -EINVAL: other rows hold it, and the log has
- * said which tables' may; else as prong_exec().
+ * Deletes an account now, in a transaction of its own; its tokens and API keys are void at once, and where its address
+ * is proven a mail says that it is gone. `actor` as in audit.h. Suspends. 0; -ENOENT: there is none; -EINVAL: other
+ * rows hold it, and the log has said which tables' may; else as prong_exec().
  */
 int account_delete(struct prong_ctx *ctx, prong_uuid account_id, const char *actor);
 
