@@ -12,6 +12,12 @@
 #define MAX_THREADS 4
 #define MAX_TEXT 1024 /* of a part of the setting */
 
+/*
+ * Of those who wait for an issuer's keys at once. Anybody can send a token that names a key which is not known: while
+ * the issuer does not answer, such requests shall not be all that the process has room for.
+ */
+#define MAX_WAITERS 64
+
 const struct issuers_times issuers_times = { PRONG_MINUTES(10), PRONG_SECONDS(30), PRONG_HOURS(24) };
 
 struct waiter {
@@ -30,6 +36,7 @@ struct issuer {
 	struct coroutine *fetcher;    /* NULL once it has ended */
 	bool sleeping;		      /* the fetcher does, and can be woken */
 	struct waiter *waiters;	      /* for the try that is under way */
+	int n_waiters;
 };
 
 struct issuers {
@@ -349,6 +356,9 @@ static int wait_for_keys(struct issuer *issuer)
 	struct waiter waiter = { coroutine_current(), issuer->waiters }, **link;
 	int r;
 
+	if (issuer->n_waiters >= MAX_WAITERS)
+		return -EHOSTDOWN;
+	issuer->n_waiters++;
 	issuer->waiters = &waiter;
 	if (issuer->sleeping)
 		coroutine_wake(issuer->fetcher, 0);
@@ -358,6 +368,7 @@ static int wait_for_keys(struct issuer *issuer)
 			*link = waiter.next;
 			break;
 		}
+	issuer->n_waiters--;
 	return r;
 }
 
@@ -373,8 +384,10 @@ int issuers_verify(struct issuers *issuers, struct arena *arena, const char *tok
 	if (r != -EAGAIN)
 		return r;
 	r = wait_for_keys(issuer);
-	if (r < 0)
+	if (r < 0) {
+		*ret_reason = "the issuer's keys are not fetched yet";
 		return r;
+	}
 	r = find(issuers, arena, token, size, now, ret_principal, ret_reason, &issuer);
 	if (r != -EAGAIN)
 		return r;

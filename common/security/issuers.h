@@ -14,7 +14,8 @@
  *     -ENOENT    it names none of these issuers: ours, and refused for the reason that token_verify() gave
  *     -EAGAIN    go on in a coroutine, with issuers_verify() and the same arguments
  *     -EACCES    refused
- *     -EHOSTDOWN the issuer's keys are not known and cannot be fetched now: 503 with Retry-After
+ *     -EHOSTDOWN the issuer's keys are not known and cannot be fetched now, or 64 wait for them already: 503 with
+ *                Retry-After
  *
  * What was verified may be kept until principal.expires_at, and while issuers_generation() stays the same.
  */

@@ -126,7 +126,7 @@ static void scene_start_at(struct scene *scene, const struct issuers_times *time
 	setting = format_text(A " " AUDIENCE " http://127.0.0.1:%d/a," B " " AUDIENCE " http://127.0.0.1:%d/b",
 			      scene->a.port, scene->b.port);
 	CU_ASSERT_EQUAL_FATAL(issuers_check(setting, &reason), 0);
-	scene->loop = loop_new(32);
+	scene->loop = loop_new(128);
 	scene->issuers = issuers_new(scene->loop, setting, times);
 }
 
@@ -613,5 +613,35 @@ TEST(issuers, a_server_may_hang)
 		loop_run(scene.loop);
 	CU_ASSERT_EQUAL(asking.result, -ETIMEDOUT);
 	arena_reset(&asking.arena);
+	scene_end(&scene);
+}
+
+#define MOST 64 /* may wait at once */
+
+TEST(issuers, a_crowd_does_not_wait_for_a_server_that_hangs)
+{
+	_cleanup_(freep) struct asking *askings = allocate_array(MOST + 1, sizeof(*askings));
+	struct scene scene;
+	size_t left = MOST + 1;
+
+	scene_prepare(&scene);
+	jwks_server_hang(&scene.a);
+	scene_start_at(&scene, &issuers_times);
+	_cleanup_(freep) char *token = forge(&scene.eddsa, NULL, HEADER("EdDSA", "e"), CLAIMS);
+	for (size_t i = 0; i <= MOST; i++) {
+		askings[i] = (struct asking){ .scene = &scene, .token = token, .left = &left };
+		arena_init(&askings[i].arena);
+		CU_ASSERT_EQUAL_FATAL(coroutine_start(scene.loop, ask, &askings[i], NULL), 0);
+	}
+	CU_ASSERT_EQUAL(left, MOST);
+	CU_ASSERT_EQUAL(askings[MOST].result, -EHOSTDOWN);
+	jwks_server_say(&scene.a, "200 OK", scene.jwks_a);
+	jwks_server_say(&scene.b, "200 OK", scene.jwks_b);
+	while (left)
+		loop_run(scene.loop);
+	for (size_t i = 0; i <= MOST; i++) {
+		CU_ASSERT_EQUAL(askings[i].result, i < MOST ? 0 : -EHOSTDOWN);
+		arena_reset(&askings[i].arena);
+	}
 	scene_end(&scene);
 }
