@@ -11,11 +11,15 @@
 #include "common/security/keyring.h"
 
 /*
- * How long a new key is known before it signs: long enough for every process's next look in PostgreSQL; where nobody
- * waits for it, long enough for whoever caches the JWKS, too.
+ * How long a new key is known before it signs, and how long others may keep the JWKS. A process that has not looked in
+ * PostgreSQL yet hands out the set without the key, so the lead covers both; the rest is for services that do not fetch
+ * the set again within half a minute, whatever they may keep.
  */
-#define KEY_LEAD PRONG_SECONDS(30)
-#define KEY_SCHEDULED_LEAD PRONG_MINUTES(10)
+#define KEY_LEAD PRONG_MINUTES(1)
+#define KEY_SCHEDULED_LEAD PRONG_MINUTES(10) /* where nobody waits for it */
+#define JWKS_MAX_AGE PRONG_SECONDS(30)
+_Static_assert(KEYRING_INTERVAL + JWKS_MAX_AGE < KEY_LEAD && KEY_LEAD <= KEY_SCHEDULED_LEAD,
+	       "no key signs before everybody can know it");
 
 struct listed_key {
 	const char *kid;

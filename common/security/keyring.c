@@ -12,7 +12,6 @@
 #define SEALED_SIZE (NONCE_SIZE + SIGNING_SECRET_SIZE + crypto_aead_xchacha20poly1305_ietf_ABYTES)
 #define HEX_SIZE(size) ((size)*2 + 1)
 
-#define INTERVAL PRONG_SECONDS(10)
 #define INTERVAL_ALONE PRONG_SECONDS(1) /* without the feed */
 #define LOOK_PAUSE PRONG_SECONDS(1)
 
@@ -326,7 +325,7 @@ void keyring_listen(struct keyring *keyring, struct feed *feed)
 
 int keyring_wait(struct keyring *keyring)
 {
-	prong_duration interval = keyring->has_feed && !keyring->failed ? INTERVAL : INTERVAL_ALONE;
+	prong_duration interval = keyring->has_feed && !keyring->failed ? KEYRING_INTERVAL : INTERVAL_ALONE;
 	int r = 0;
 
 	if (!keyring->stale) {

@@ -47,12 +47,14 @@ uint64_t keyring_generation(const struct keyring *keyring);
 
 #define KEYRING_EVENT "keys" /* of the feed: a key was made or retired; its text is the key's id */
 
+#define KEYRING_INTERVAL PRONG_SECONDS(10) /* between looks in PostgreSQL, where the feed says nothing */
+
 /* Has the feed say when the keys should be loaded again. The feed is freed first. */
 void keyring_listen(struct keyring *keyring, struct feed *feed);
 
 /*
- * Suspends until the keys should be loaded again: the feed says so, or after ten seconds; after one where the feed is
- * away or the last load failed. 0 or -ECANCELED. For one coroutine of the process.
+ * Suspends until the keys should be loaded again: the feed says so, or after KEYRING_INTERVAL; after a second where the
+ * feed is away or the last load failed. 0 or -ECANCELED. For one coroutine of the process.
  */
 int keyring_wait(struct keyring *keyring);
 

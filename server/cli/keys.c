@@ -190,8 +190,8 @@ const struct command command_keys = {
 	.summary = "List, replace and retire the keys that sign access tokens",
 	.help = "  ls          each key: next (known, does not sign yet), current (signs), previous (verifies what it "
 		"signed)\n"
-		"  rotate      make the next key, by SIGNING_ALGORITHM; it signs in 30 seconds, once every process "
-		"knows it\n"
+		"  rotate      make the next key, by SIGNING_ALGORITHM; it signs in a minute, once everybody can "
+		"know it\n"
 		"  retire KID  delete a key that does not sign: its tokens are refused everywhere at once\n"
 		"  --json      as JSON\n"
 		"\n"

@@ -1,16 +1,24 @@
 """Signing keys in the real program: `prong keys`, rotation, and what other services see of it."""
 import concurrent.futures
+import datetime
 import json
+import re
 import unittest
 
 from accounts_case import AccountsCase, header_of
 from harness import App, binary, wait_for
 
+NOTICED_WITHIN = 10  # s, by a process that nobody told
 ANOTHER_SECRET = "another secret of the tests, 32 bytes or more"
 
 
 def kid_of(token):
     return header_of(token)["kid"]
+
+
+def seconds_between(earlier, later):
+    parse = datetime.datetime.fromisoformat
+    return (parse(later) - parse(earlier)).total_seconds()
 
 
 def setUpModule():
@@ -53,9 +61,15 @@ class Keys(AccountsCase):
     def published(self):
         response = self.app.get("/.well-known/jwks.json")
         self.assertEqual(response.status, 200, response)
-        self.assertEqual(response.headers["cache-control"], "public, max-age=300")
+        self.assertEqual(response.headers["cache-control"], "public, max-age=30")
         self.assertEqual(response.headers["content-type"], "application/jwk-set+json")
         return {key["kid"]: key for key in response.json()["keys"]}
+
+    def assert_seen_in_time(self, key):
+        """Before it signs, whoever has the set from a process that did not know the key yet must fetch it anew."""
+        caching = self.app.get("/.well-known/jwks.json").headers["cache-control"]
+        max_age = int(re.fullmatch(r"public, max-age=(\d+)", caching)[1])
+        self.assertGreater(seconds_between(key["created_at"], key["signs_from"]), NOTICED_WITHIN + max_age)
 
     def turn(self, algorithm):
         """Rotates, and returns once every process signs with the new key."""
@@ -63,7 +77,7 @@ class Keys(AccountsCase):
         self.assertEqual(done.returncode, 0, done.stderr)
         made = json.loads(done.stdout)
         self.assertEqual((made["algorithm"], made["told"]), (algorithm, True))
-        self.pass_time("31 seconds")
+        self.pass_time("61 seconds")
         wait_for(lambda: all(kid_of(self.come_in(f"{i}@example.com")) == made["kid"] for i in range(4)),
                  "every process signs with the new key")
         return made["kid"]
@@ -85,11 +99,12 @@ class Rotation(Keys):
         self.assert_mistake(self.keys("rotate"), 75, "the next key is there already and takes over soon")
         following = self.ls()[-1]["kid"]
         self.assertEqual(rotated.stdout.split()[0], following)
+        self.assert_seen_in_time(self.ls()[-1])
 
         # It is published and known before it signs.
         wait_for(lambda: following in self.published(), "the next key is published")
         self.assertEqual(kid_of(self.come_in("life@example.com")), kid_of(before))
-        self.pass_time("31 seconds")
+        self.pass_time("61 seconds")
         wait_for(lambda: kid_of(self.come_in("life@example.com")) == following, "the next key signs")
         self.assertEqual(self.states()[-2:], ["previous", "current"])
         self.assertTrue(self.everywhere(self.come_in("life@example.com"), 200))
@@ -169,6 +184,7 @@ class Rotation(Keys):
         self.pass_time("1 day")
         self.app.command("schedules", "run", "rotate_keys")
         wait_for(lambda: self.states() == ["current", "next"], "the next key is made, and the old ones are gone")
+        self.assert_seen_in_time(self.ls()[-1])
         self.assertNotEqual(self.ls()[-1]["kid"], newest)
         self.assertEqual(self.services.sql("SELECT actor FROM prong_audit WHERE action = 'key.rotate' ORDER BY id DESC LIMIT 1"),
                          [["system"]])

@@ -16,7 +16,8 @@ int get_jwks(struct prong_ctx *ctx)
 	if (!keys)
 		return -EHOSTDOWN; /* not loaded yet */
 	jwks_add(&set, keys, count);
-	prong_set_header(ctx, "Cache-Control", "public, max-age=300");
+	prong_set_header(ctx, "Cache-Control",
+			 prong_format(ctx, "public, max-age=%lld", (long long)(JWKS_MAX_AGE / PRONG_SECONDS(1))));
 	return prong_reply_bytes(ctx, 200, "application/jwk-set+json", set.data, set.size);
 }
 
