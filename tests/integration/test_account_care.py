@@ -348,12 +348,21 @@ class Address(AccountCare):
 
     def test_of_many_at_once_one_succeeds(self):
         token = self.join("racer@example.com")
+        self.prove("racer@example.com")
         self.ask_email("raced@example.com", token)
         secret = self.secret("raced@example.com", "Confirm your new address", "change-email")
         with concurrent.futures.ThreadPoolExecutor(RACERS) as pool:
             statuses = sorted(pool.map(lambda _: self.confirm_email(secret).status, range(RACERS)))
         self.assertEqual(statuses, [204] + [422] * (RACERS - 1))
         self.assertEqual(len(self.mails("racer@example.com", "was changed")), 1)
+
+    def test_an_address_that_nobody_has_proven_hears_nothing(self):
+        token = self.join("stranger@example.com")
+        self.ask_email("words.of.mine@example.com", token)
+        secret = self.secret("words.of.mine@example.com", "Confirm your new address", "change-email")
+        self.assertEqual(self.confirm_email(secret).status, 204)
+        subjects = {mail["Subject"] for mail in self.mails("stranger@example.com")}
+        self.assertEqual([subject for subject in subjects if "Confirm" not in subject], [])
 
     def test_of_many_at_once_one_proves_the_first(self):
         self.join("proven@example.com")

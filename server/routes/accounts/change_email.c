@@ -91,7 +91,7 @@ static int change(struct prong_ctx *ctx, const char *token)
 		r = set_email(ctx, id, email, &former);
 	if (r >= 0 && !former->proven)
 		r = api_keys_revoke_all(ctx, id);
-	if (r >= 0)
+	if (r >= 0 && former->proven)
 		r = account_mail(ctx, MAIL_EMAIL_CHANGED, id, former->email, email);
 	if (r >= 0)
 		r = audit(ctx, &(struct audit_event){ id, .action = "email.change", .result = AUDIT_OK });

@@ -111,8 +111,8 @@ static int find(struct prong_ctx *ctx, const struct account_mail_order *order, s
 
 /*
  * To an address that nobody has proven goes what proves it, what is limited by address (abuse.c), and what whoever runs
- * this does: else whoever signs up with a stranger's address could have us write to them without end, and choose a part
- * of the words.
+ * this does (a changed address is told to the former one, if that was proven, by who changes it): else whoever signs up
+ * with a stranger's address could have us write to them without end, and choose a part of the words.
  */
 static bool is_for_proven(enum account_mail mail)
 {
