@@ -4,5 +4,5 @@
 
 int prong_compute(struct prong_ctx *ctx, int (*work)(void *argument), void *argument)
 {
-	return thread_pool_run(ctx->runtime->threads, work, argument);
+	return thread_pool_run(ctx->runtime->threads, work, argument, INT64_MAX);
 }

@@ -29,7 +29,7 @@ static struct password_hasher *make_hasher(const struct runtime *runtime, int pe
 {
 	const struct settings *settings = runtime->settings;
 
-	return password_hasher_new(runtime->threads,
+	return password_hasher_new(runtime->loop,
 				   &(struct password_options){
 					   .memory_kib = (size_t)settings->password_memory,
 					   .passes = (size_t)settings->password_passes,

@@ -176,7 +176,7 @@ static char *compute_processors(const struct settings *settings)
 	return format_text("%d", CPU_COUNT(&set));
 }
 
-/* One more than can compute at once: some of them wait, for a mail server or a permit. */
+/* One more than can compute at once: some of them wait, as for a mail server. */
 static char *compute_threads(const struct settings *settings)
 {
 	_cleanup_(freep) char *processors = compute_processors(settings);
@@ -263,7 +263,7 @@ static const struct setting table[] = {
 	TEXT("JOB_QUEUES", job_queues,
 		.summary = "queues that the workers consume, with commas between; unset: all"),
 	INTEGER("THREADS", threads, 1, 1024, .compute = compute_threads,
-		.summary = "threads per process: for prong_compute(), password hashes and mails"),
+		.summary = "threads per process: for prong_compute() and mails"),
 	INTEGER("DATABASE_CONNECTIONS", database_connections, 1, 1000, .fallback = "4",
 		.summary = "connections per process that single statements share"),
 	INTEGER("DATABASE_TRANSACTIONS", database_transactions, 1, 1000, .fallback = "4",

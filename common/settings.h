@@ -35,7 +35,7 @@ struct settings {
 	int64_t job_concurrency;	 /* JOB_CONCURRENCY: 100, jobs at once per worker */
 	int64_t job_isolated;		 /* JOB_ISOLATED: processors, PRONG_PROCESS jobs at once per worker */
 	const char *job_queues;		 /* JOB_QUEUES: names with commas between; unset: all. See consumed_queues.h */
-	int64_t threads;		 /* THREADS: processors + 1, per process: prong_compute(), hashes, mails */
+	int64_t threads;		 /* THREADS: processors + 1, per process: for prong_compute() and mails */
 	int64_t database_connections;	 /* DATABASE_CONNECTIONS: 4, shared ones per process */
 	int64_t database_transactions;	 /* DATABASE_TRANSACTIONS: 4, further ones per process, for transactions */
 	int64_t max_requests;		 /* MAX_REQUESTS: 1024, handlers at once per http process; beyond: 503 */

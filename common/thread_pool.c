@@ -168,9 +168,9 @@ static bool take_back(struct thread_pool *pool, struct work *work)
 	return queued;
 }
 
-static int wait_for(struct thread_pool *pool, struct work *work)
+static int wait_for(struct thread_pool *pool, struct work *work, int64_t deadline)
 {
-	int r = coroutine_wait(INT64_MAX);
+	int r = coroutine_wait(deadline);
 
 	if (!work->done && r < 0 && take_back(pool, work))
 		return r;
@@ -181,7 +181,7 @@ static int wait_for(struct thread_pool *pool, struct work *work)
 	return work->result;
 }
 
-int thread_pool_run(struct thread_pool *pool, int (*function)(void *argument), void *argument)
+int thread_pool_run(struct thread_pool *pool, int (*function)(void *argument), void *argument, int64_t deadline)
 {
 	struct work work = { .function = function, .argument = argument, .coroutine = coroutine_current() };
 	int r;
@@ -195,7 +195,7 @@ int thread_pool_run(struct thread_pool *pool, int (*function)(void *argument), v
 		return -EAGAIN;
 	pool->outstanding++;
 	push_work(pool, &work);
-	r = wait_for(pool, &work);
+	r = wait_for(pool, &work, deadline);
 	pool->outstanding--;
 	return r;
 }

@@ -17,9 +17,10 @@ struct thread_pool *thread_pool_free(struct thread_pool *pool);
 
 /*
  * Runs `work(argument)` on a thread and suspends the calling coroutine until it has returned; returns what it returned.
- * -EAGAIN when the queue is full or no thread can be started. A deadline or cancellation (-ETIMEDOUT, -ECANCELED) takes
- * effect only while the work is queued: once started it is waited for, so `argument` may be on the coroutine's stack.
+ * -EAGAIN when the queue is full or no thread can be started. -ETIMEDOUT at `deadline` (monotonic µs; INT64_MAX is
+ * none) or at the coroutine's own, and -ECANCELED, only while the work is queued: once started it is waited for, so
+ * `argument` may be on the coroutine's stack.
  */
-int thread_pool_run(struct thread_pool *pool, int (*work)(void *argument), void *argument);
+int thread_pool_run(struct thread_pool *pool, int (*work)(void *argument), void *argument, int64_t deadline);
 
 #endif

@@ -127,7 +127,7 @@ int mail_deliver(struct prong_ctx *ctx, const struct mail *mail, const char *id,
 		panic("libcurl cannot start");
 	delivering.timeout_ms = smtp_timeout();
 	mail_write(mail, settings->mail_from, id, date, &delivering.message);
-	r = thread_pool_run(ctx->runtime->threads, smtp ? deliver_smtp : deliver_file, &delivering);
+	r = thread_pool_run(ctx->runtime->threads, smtp ? deliver_smtp : deliver_file, &delivering, INT64_MAX);
 	buffer_free(&delivering.message);
 	if (r < 0 && delivering.error[0])
 		return prong_fail(ctx, 503, "mail_not_delivered", "%s", delivering.error);

@@ -182,7 +182,7 @@ static void fetch(struct issuer *issuer)
 
 	issuer->tried_at = monotonic_us();
 	issuer->failed = false;
-	r = thread_pool_run(issuer->all->threads, issuer_fetch, &fetch);
+	r = thread_pool_run(issuer->all->threads, issuer_fetch, &fetch, INT64_MAX);
 	if (r < 0) {
 		issuer->failed = true;
 		if (!failed && !atomic_load(&issuer->all->stopping))

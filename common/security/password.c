@@ -10,6 +10,7 @@
 #include "common/thread_pool.h"
 
 #define WAIT PRONG_SECONDS(1)
+#define MAX_WAITING 256 /* for a thread, in one process */
 
 struct password_hasher {
 	struct thread_pool *threads;
@@ -34,14 +35,13 @@ static void make_dummy(struct password_hasher *hasher)
 		 hasher->options.memory_kib, hasher->options.passes, salt_text, output_text);
 }
 
-struct password_hasher *password_hasher_new(struct thread_pool *threads, const struct password_options *options,
-					    int permits_fd)
+struct password_hasher *password_hasher_new(struct loop *loop, const struct password_options *options, int permits_fd)
 {
 	struct password_hasher *hasher = allocate(sizeof(*hasher));
 
 	check(options->permits > 0 && permits_fd >= 0);
 	check(options->passes > 0 && options->passes <= PHC_MAX_PASSES && options->memory_kib <= PHC_MAX_MEMORY_KIB);
-	hasher->threads = threads;
+	hasher->threads = thread_pool_new(loop, options->permits, MAX_WAITING);
 	hasher->options = *options;
 	hasher->peppers = peppers_new(options->peppers);
 	hasher->permits = permits_new(permits_fd, options->permits);
@@ -53,13 +53,14 @@ struct password_hasher *password_hasher_free(struct password_hasher *hasher)
 {
 	if (!hasher)
 		return NULL;
+	thread_pool_free(hasher->threads);
 	permits_free(hasher->permits);
 	peppers_free(hasher->peppers);
 	free(hasher);
 	return NULL;
 }
 
-/* ---- on the thread pool ---- */
+/* ---- on a thread ---- */
 
 struct hashing {
 	struct password_hasher *hasher;
@@ -107,7 +108,9 @@ static int run_on_thread(struct hashing *hashing)
 	int r;
 
 	hashing->deadline = monotonic_us() + WAIT;
-	r = thread_pool_run(hashing->hasher->threads, run, hashing);
+	r = thread_pool_run(hashing->hasher->threads, run, hashing, hashing->deadline);
+	if (r == -ETIMEDOUT && monotonic_us() >= hashing->deadline)
+		return -EAGAIN;
 	if (r < 0 && r != -EAGAIN && r != -EACCES && r != -ETIMEDOUT && r != -ECANCELED) {
 		log_error("cannot hash passwords: no permit from /proc/self/fd: %s", strerror(-r));
 		return -EIO;

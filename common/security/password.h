@@ -1,7 +1,8 @@
 /*
- * Passwords: Argon2id (RFC 9106) by libsodium, on the thread pool, at most PASSWORD_HASHES at once over all processes
- * of the tree. The cap is byte-range F_OFD_SETLK locks on a memory file: a permit belongs to the hash, and the kernel
- * frees it with the process. Waiting for a permit is bounded: after one second -EAGAIN (503 + Retry-After).
+ * Passwords: Argon2id (RFC 9106) by libsodium, at most PASSWORD_HASHES at once over all processes of the tree. The cap
+ * is byte-range F_OFD_SETLK locks on a memory file: a permit belongs to the hash, and the kernel frees it with the
+ * process. Hashes wait and run on threads of their own, as many as there are permits, so that nothing else waits behind
+ * them. Waiting, for a thread and a permit together, is bounded: after one second -EAGAIN (503 + Retry-After).
  */
 #ifndef PASSWORD_H
 #define PASSWORD_H
@@ -10,7 +11,7 @@
 
 #include "common/security/pepper.h"
 
-struct thread_pool;
+struct loop;
 struct password_hasher;
 
 struct password_options {
@@ -19,9 +20,10 @@ struct password_options {
 	const char *peppers; /* as peppers_check() accepts them; NULL: none */
 };
 
-/* `permits_fd`: of permits_open(), which all processes share. */
-struct password_hasher *password_hasher_new(struct thread_pool *threads, const struct password_options *options,
-					    int permits_fd);
+/* `permits_fd`: of permits_open(), which all processes share. Threads start with the first hashes. */
+struct password_hasher *password_hasher_new(struct loop *loop, const struct password_options *options, int permits_fd);
+
+/* Joins its threads; returns NULL. A coroutine that still waits for a hash is a broken invariant. */
 struct password_hasher *password_hasher_free(struct password_hasher *hasher);
 
 #define PASSWORD_MIN_SIZE 8
@@ -30,7 +32,7 @@ struct password_hasher *password_hasher_free(struct password_hasher *hasher);
 
 /*
  * Hashes a password for the account's row; with peppers the hash serves that account only. Suspends. -EAGAIN: too many
- * at once; -ETIMEDOUT, -ECANCELED while still waiting.
+ * at once; -ETIMEDOUT (the coroutine's deadline), -ECANCELED while still waiting.
  */
 int password_hash(struct password_hasher *hasher, prong_uuid account_id, const char *password,
 		  char ret_hash[PASSWORD_HASH_SIZE]);

@@ -22,9 +22,9 @@ struct permits *permits_new(int fd, size_t count);
 struct permits *permits_free(struct permits *permits); /* returns NULL */
 
 /*
- * Takes one, waiting for it until `deadline` (monotonic µs). Blocks: only on the thread pool. Returns it, to be given
- * to permit_release(); -EAGAIN: none came free, or there is no descriptor left for it; another negative errno where
- * /proc/self/fd cannot be opened.
+ * Takes one, waiting for it until `deadline` (monotonic µs). Blocks: only on a thread beside the loop. Returns it, to
+ * be given to permit_release(); -EAGAIN: none came free, or there is no descriptor left for it; another negative errno
+ * where /proc/self/fd cannot be opened.
  */
 int permit_take(struct permits *permits, int64_t deadline);
 

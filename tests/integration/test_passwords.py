@@ -1,9 +1,12 @@
 """How passwords are kept in the real program: peppers, hashes from elsewhere, and the cap on hashing."""
 import concurrent.futures
+import contextlib
+import fcntl
 import os
 import pathlib
 import re
 import signal
+import struct
 import threading
 import time
 import unittest
@@ -175,6 +178,24 @@ def anonymous_mib(pid):
     return int(re.search(r"^Anonymous:\s+(\d+)", text, re.M)[1]) / 1024
 
 
+def permits_of(pid):
+    """Its descriptors of the permits' memory file: one by itself, and one for each thread that has or wants a permit."""
+    found = []
+    for path in pathlib.Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if "memfd:prong-permits" in os.readlink(path):
+                found.append(path)
+    return found
+
+
+@contextlib.contextmanager
+def all_permits_taken(pid, count):
+    """Those of the process's tree, by somebody else."""
+    with open(permits_of(pid)[0], "r+b", buffering=0) as permits:
+        fcntl.fcntl(permits, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, count, 0))
+        yield
+
+
 class Cap(Passwords):
     MEMORY = 96  # MiB of a hash: beside it, what else a process allocates is little
 
@@ -185,7 +206,7 @@ class Cap(Passwords):
                     pool.map(lambda _: self.sign_in(app, "nobody@example.com"), range(count))]
 
     def test_memory_is_bounded_by_the_cap_over_all_processes(self):
-        app = self.app(PASSWORD_HASHES=1, PASSWORD_MEMORY=self.MEMORY * 1024, WEB_CONCURRENCY=3, THREADS=3).start()
+        app = self.app(PASSWORD_HASHES=1, PASSWORD_MEMORY=self.MEMORY * 1024, WEB_CONCURRENCY=3).start()
         pids = [pid for title, pid in app.children().items() if "http" in title]
         if len(pids) != 3 or not anonymous_mib(pids[0]):
             self.skipTest("the kernel does not show the children's memory")
@@ -207,9 +228,34 @@ class Cap(Passwords):
             watcher.join()
         self.assertLessEqual(set(statuses), {401, 503})
         self.assertIn(401, statuses)
-        # Nine threads could hash; what is more than one hash is what the requests themselves take.
+        # Three threads could hash; what is more than one hash is what the requests themselves take.
         self.assertGreater(peak - idle, self.MEMORY / 2)
         self.assertLess(peak - idle, self.MEMORY * 1.75)
+
+    def test_what_else_computes_does_not_wait_for_permits(self):
+        app = self.app(PASSWORD_HASHES=1, THREADS=1).start()
+        http = next(pid for title, pid in app.children().items() if "http" in title)
+
+        def weak_sign_up():
+            return app.post("/v1/accounts", {"email": "weak@example.com", "password": "password1"}).status
+
+        def overtakes():
+            """Whether one whose strength is looked at is answered while sign-ins still wait for their permit."""
+            with concurrent.futures.ThreadPoolExecutor(4) as pool:
+                waiting = [pool.submit(self.sign_in, app, "nobody@example.com") for _ in range(4)]
+                wait_for(lambda: len(permits_of(http)) > idle or all(one.done() for one in waiting),
+                         "a thread waits for a permit")
+                status = weak_sign_up()
+                overtaken = not any(one.done() for one in waiting)
+            self.assertEqual([one.result().status for one in waiting], [503] * 4)
+            self.assertEqual(status, 422)
+            return overtaken
+
+        idle = len(permits_of(http))
+        with all_permits_taken(http, 1):
+            # They wait for a second each, in which a machine may do nothing at all, but not each time.
+            self.assertTrue(any(overtakes() for _ in range(10)), "it waited for the sign-ins before it")
+        self.assertEqual(self.sign_in(app, "nobody@example.com").status, 401)
 
     def test_a_process_killed_while_it_hashes_leaks_no_permit(self):
         app = self.app(PASSWORD_HASHES=1, PASSWORD_MEMORY=self.MEMORY * 1024, PASSWORD_PASSES=10).start()

@@ -48,7 +48,7 @@ static void run_on_thread(void *argument)
 {
 	(void)argument;
 	coroutine_set_mark(coroutine_current(), remains->mark);
-	thread_pool_run(pool, work, NULL);
+	thread_pool_run(pool, work, NULL, INT64_MAX);
 }
 
 static void run_on_loop(void *argument)

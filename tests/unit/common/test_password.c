@@ -6,10 +6,9 @@
 #include <argon2.h>
 #endif
 
-#include "common/basics.h"
+#include "common/loop.h"
 #include "common/security/password.h"
 #include "common/security/permit.h"
-#include "common/thread_pool.h"
 #include "tests/unit/test.h"
 
 #define RIGHT "correct horse battery"
@@ -20,7 +19,6 @@ static const struct password_options small = { .memory_kib = 256, .passes = 1, .
 /* A process's worth of what hashing needs; `body` runs on a coroutine. */
 struct bench {
 	struct loop *loop;
-	struct thread_pool *threads;
 	struct password_hasher *hasher;
 	int permits;
 	bool ended;
@@ -42,13 +40,11 @@ static void run(int permits, const struct password_options *options, void (*body
 
 	CU_ASSERT_FATAL(sodium_init() >= 0);
 	bench.loop = loop_new(64);
-	bench.threads = thread_pool_new(bench.loop, 2, 64);
-	bench.hasher = password_hasher_new(bench.threads, options, permits);
+	bench.hasher = password_hasher_new(bench.loop, options, permits);
 	CU_ASSERT_EQUAL(coroutine_start(bench.loop, run_body, &bench, NULL), 0);
 	if (!bench.ended)
 		loop_run(bench.loop);
 	password_hasher_free(bench.hasher);
-	thread_pool_free(bench.threads);
 	loop_free(bench.loop);
 }
 
@@ -479,36 +475,58 @@ TEST(password, a_killed_process_frees_its_permit)
 }
 
 struct crowd {
-	struct bench *bench;
-	int done, right;
+	struct loop *loop;
+	struct password_hasher *hashers[2]; /* as of two processes */
+	int size, begun, done;
+	int right, refused;
 };
 
-static void verify_in_crowd(void *argument)
+static void hash_in_crowd(void *argument)
 {
 	struct crowd *crowd = argument;
 	char hash[PASSWORD_HASH_SIZE];
+	int r = password_hash(crowd->hashers[crowd->begun++ % 2], account, RIGHT, hash);
 
-	crowd->right += password_hash(crowd->bench->hasher, account, RIGHT, hash) == 0;
-	crowd->done++;
-	if (crowd->done == 32)
-		loop_stop(crowd->bench->loop);
+	crowd->right += r == 0;
+	crowd->refused += r == -EAGAIN;
+	if (++crowd->done == crowd->size)
+		loop_stop(crowd->loop);
+}
+
+static void run_crowd(struct crowd *crowd, const struct password_options *options, int permits)
+{
+	CU_ASSERT_FATAL(sodium_init() >= 0);
+	crowd->loop = loop_new(64);
+	for (int i = 0; i < 2; i++)
+		crowd->hashers[i] = password_hasher_new(crowd->loop, options, permits);
+	for (int i = 0; i < crowd->size; i++)
+		CU_ASSERT_EQUAL(coroutine_start(crowd->loop, hash_in_crowd, crowd, NULL), 0);
+	loop_run(crowd->loop);
+	for (int i = 0; i < 2; i++)
+		password_hasher_free(crowd->hashers[i]);
+	loop_free(crowd->loop);
 }
 
 TEST(password, a_crowd_takes_turns)
 {
 	_cleanup_(closep) int permits = permits_open();
-	struct bench bench = { .permits = permits };
-	struct crowd crowd = { .bench = &bench };
+	struct crowd crowd = { .size = 32 };
 
-	CU_ASSERT_FATAL(sodium_init() >= 0);
-	bench.loop = loop_new(64);
-	bench.threads = thread_pool_new(bench.loop, 3, 64);
-	bench.hasher = password_hasher_new(bench.threads, &small, permits);
-	for (int i = 0; i < 32; i++)
-		CU_ASSERT_EQUAL(coroutine_start(bench.loop, verify_in_crowd, &crowd, NULL), 0);
-	loop_run(bench.loop);
+	run_crowd(&crowd, &small, permits);
 	CU_ASSERT_EQUAL(crowd.right, 32);
-	password_hasher_free(bench.hasher);
-	thread_pool_free(bench.threads);
-	loop_free(bench.loop);
+}
+
+TEST(password, who_waits_for_a_thread_gives_up_too)
+{
+	static const struct password_options one = { .memory_kib = 256, .passes = 1, .permits = 1 };
+	_cleanup_(closep) int fd = permits_open();
+	struct permits *permits = permits_new(fd, 1);
+	struct crowd crowd = { .size = 8 };
+	int permit = permit_take(permits, 0);
+
+	CU_ASSERT(permit >= 0);
+	run_crowd(&crowd, &one, fd);
+	CU_ASSERT_EQUAL(crowd.refused, 8);
+	permit_release(permits, permit);
+	permits_free(permits);
 }

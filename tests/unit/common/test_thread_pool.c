@@ -12,7 +12,7 @@ struct task {
 	struct thread_pool *pool;
 	struct coroutine *coroutine;
 	sem_t begun, may_end;
-	int64_t deadline;
+	int64_t deadline, queue_deadline; /* the coroutine's; the one given; 0: none */
 	pthread_t thread;
 	bool signals_blocked, saw_coroutine;
 	int result;
@@ -39,7 +39,8 @@ static void run_gated(void *argument)
 
 	if (task->deadline)
 		coroutine_set_deadline(coroutine_current(), task->deadline);
-	task->result = thread_pool_run(task->pool, gated, task);
+	task->result =
+		thread_pool_run(task->pool, gated, task, task->queue_deadline ? task->queue_deadline : INT64_MAX);
 	task->returned = true;
 	loop_stop(task->loop);
 }
@@ -99,7 +100,7 @@ static void ask_priority(void *argument)
 {
 	struct asking *asking = argument;
 
-	CU_ASSERT_EQUAL(thread_pool_run(asking->pool, own_priority, &asking->priority), 0);
+	CU_ASSERT_EQUAL(thread_pool_run(asking->pool, own_priority, &asking->priority, INT64_MAX), 0);
 	loop_stop(asking->loop);
 }
 
@@ -158,49 +159,59 @@ TEST(thread_pool, refuses_when_the_queue_is_full)
 
 TEST(thread_pool, gives_up_what_is_queued)
 {
-	struct loop *loop = loop_new(5);
-	struct thread_pool *pool = thread_pool_new(loop, 1, 4);
-	struct task running = { 0 }, cancelled = { 0 }, late = { .deadline = monotonic_us() + 1000 }, last = { 0 };
+	struct loop *loop = loop_new(6);
+	struct thread_pool *pool = thread_pool_new(loop, 1, 5);
+	struct task running = { 0 }, cancelled = { 0 }, late = { .deadline = monotonic_us() + 1000 }, last = { 0 },
+		    impatient = { .queue_deadline = monotonic_us() + 1000 };
 
 	task_start(&running, loop, pool);
 	sem_wait(&running.begun);
 	task_start(&cancelled, loop, pool);
+	task_start(&impatient, loop, pool);
 	task_start(&last, loop, pool);
 	task_start(&late, loop, pool);
 	coroutine_cancel(cancelled.coroutine);
 	run_until_returned(&cancelled);
 	run_until_returned(&late);
+	run_until_returned(&impatient);
 	CU_ASSERT(cancelled.result == -ECANCELED);
 	CU_ASSERT(late.result == -ETIMEDOUT);
+	CU_ASSERT(impatient.result == -ETIMEDOUT);
 	CU_ASSERT(!running.returned);
 	let_end(&running);
 	let_end(&last); /* the queue is whole though its middle and its end were taken out */
 	CU_ASSERT(last.result == 7);
 	CU_ASSERT(sem_trywait(&cancelled.begun) < 0);
 	CU_ASSERT(sem_trywait(&late.begun) < 0);
+	CU_ASSERT(sem_trywait(&impatient.begun) < 0);
 	thread_pool_free(pool);
 	loop_free(loop);
 }
 
 TEST(thread_pool, waits_for_what_has_begun)
 {
-	struct loop *loop = loop_new(2);
-	struct thread_pool *pool = thread_pool_new(loop, 2, 0);
-	struct task cancelled = { 0 }, late = { .deadline = 1 };
+	struct loop *loop = loop_new(3);
+	struct thread_pool *pool = thread_pool_new(loop, 3, 0);
+	struct task cancelled = { 0 }, late = { .deadline = 1 }, impatient = { .queue_deadline = 1 };
 
 	task_start(&cancelled, loop, pool);
 	task_start(&late, loop, pool);
+	task_start(&impatient, loop, pool);
 	sem_wait(&cancelled.begun);
 	sem_wait(&late.begun);
+	sem_wait(&impatient.begun);
 	coroutine_cancel(cancelled.coroutine);
 	loop_post(loop, (void (*)(void *))loop_stop, loop);
 	loop_run(loop);
 	CU_ASSERT(!cancelled.returned);
 	CU_ASSERT(!late.returned);
+	CU_ASSERT(!impatient.returned);
 	let_end(&cancelled);
 	let_end(&late);
+	let_end(&impatient);
 	CU_ASSERT(cancelled.result == 7);
 	CU_ASSERT(late.result == 7);
+	CU_ASSERT(impatient.result == 7);
 	thread_pool_free(pool);
 	loop_free(loop);
 }
@@ -232,7 +243,7 @@ static void run_with_deadlines(void *argument)
 		int r;
 
 		coroutine_set_deadline(coroutine_current(), monotonic_us() + (int64_t)(random_u64() % 3000));
-		r = thread_pool_run(crowd->pool, spin, (void *)&sum);
+		r = thread_pool_run(crowd->pool, spin, (void *)&sum, INT64_MAX);
 		if (r == 1)
 			crowd->completed += sum == 199 * 100;
 		else
