@@ -12,6 +12,10 @@
 #define WAIT PRONG_SECONDS(1)
 #define MAX_WAITING 256 /* for a thread, in one process */
 
+/* A hash from elsewhere is computed for whoever names its account, until that has signed in: about a second at most. */
+#define FOREIGN_MEMORY_KIB ((size_t)256 * 1024)
+#define FOREIGN_WORK_KIB ((size_t)1024 * 1024)
+
 struct password_hasher {
 	struct thread_pool *threads;
 	struct password_options options;
@@ -187,8 +191,16 @@ int password_verify(struct password_hasher *hasher, prong_uuid account_id, const
 int password_hash_check(const char *text, const char **ret_reason)
 {
 	struct phc phc;
+	int r = phc_parse(text, &phc, ret_reason);
 
-	return phc_parse(text, &phc, ret_reason);
+	if (r < 0)
+		return r;
+	if (phc.memory_kib <= FOREIGN_MEMORY_KIB && phc.memory_kib * phc.passes <= FOREIGN_WORK_KIB)
+		return 0;
+	*ret_reason =
+		"it costs more than m=262144 (KiB), or than 1 GiB in all its passes: anybody could have the server "
+		"do that";
+	return -EINVAL;
 }
 
 void password_seal(struct password_hasher *hasher, prong_uuid account_id, const char *phc,

@@ -47,8 +47,9 @@ int password_verify(struct password_hasher *hasher, prong_uuid account_id, const
 		    bool *ret_rehash);
 
 /*
- * Whether a hash from elsewhere can be an account's: a PHC string of Argon2id within the bounds above. 0, or -EINVAL
- * and a reason (a constant) that names what is wrong with it, as in "its parallelism is not p=1".
+ * Whether a hash from elsewhere can be an account's: a PHC string of Argon2id of one lane, at most 256 MiB and 10
+ * passes, and 1 GiB in all of them together. 0, or -EINVAL and a reason (a constant) that names what is wrong with it,
+ * as in "its parallelism is not p=1".
  */
 int password_hash_check(const char *text, const char **ret_reason);
 

@@ -420,6 +420,8 @@ TEST(password, says_why_a_hash_cannot_be_taken)
 		{ "$argon2id$v=16$m=256,t=1,p=1$" SALT "$" OUTPUT, "v=19" },
 		{ "$argon2id$v=19$m=2097152,t=1,p=1$" SALT "$" OUTPUT, "m=1048576" },
 		{ "$argon2id$v=19$m=256,t=11,p=1$" SALT "$" OUTPUT, "t=10" },
+		{ "$argon2id$v=19$m=262145,t=1,p=1$" SALT "$" OUTPUT, "m=262144" },
+		{ "$argon2id$v=19$m=209716,t=5,p=1$" SALT "$" OUTPUT, "1 GiB in all" },
 		{ "$argon2id$v=19$m=65536,t=3,p=4$" SALT "$" OUTPUT, "parallelism" },
 		{ "$argon2id$v=19$m=65536,t=3,p=16$" SALT "$" OUTPUT, "parallelism" },
 		{ "$argon2id$v=19$m=256,t=1,p=1,keyid=AAAA$" SALT "$" OUTPUT, "alone" },
@@ -431,6 +433,7 @@ TEST(password, says_why_a_hash_cannot_be_taken)
 	const char *reason = NULL;
 
 	CU_ASSERT_EQUAL(password_hash_check(REFERENCE, &reason), 0);
+	CU_ASSERT_EQUAL(password_hash_check("$argon2id$v=19$m=262144,t=4,p=1$" SALT "$" OUTPUT, &reason), 0);
 	CU_ASSERT_PTR_NULL(reason);
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
 		CU_ASSERT_EQUAL(password_hash_check(wrong[i].text, &reason), -EINVAL);
