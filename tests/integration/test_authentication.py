@@ -236,6 +236,36 @@ class Authentication(AccountsCase):
         self.assertNotIn(access, cookies)
         items = self.app.get("/v1/sessions", headers={"Cookie": f"{ACCESS}={access}"}).json()["items"]
         self.assertNotIn(planted, [item["id"] for item in items])
+        self.assertEqual(self.app.get("/v1/account", headers={"Cookie": cookies}).status, 200)  # nor does it end it
+
+    def test_signing_in_again_ends_the_browsers_own_session(self):
+        """So one browser has one session; and so it is where the access cookie has run out, and is sent no more."""
+        address = self.enter().json()["account"]["email"]
+        credentials = {"email": address, "password": PASSWORD, "cookie": True}
+        for sent in ((ACCESS, REFRESH), (REFRESH,)):
+            with self.subTest(sent=sent):
+                first = self.app.post("/v1/sessions", credentials)
+                cookies = {name: value.partition(";")[0] for name, value in first.cookies.items()}
+                header = "; ".join(f"{name}={cookies[name]}" for name in sent)
+                for body in (credentials | {"password": "a wrong password"}, credentials | {"cookie": False}):
+                    self.app.post("/v1/sessions", body, headers={"Cookie": header})
+                    self.assertEqual(self.app.get("/v1/private", token=cookies[ACCESS]).status, 200)
+                response = self.app.post("/v1/sessions", credentials, headers={"Cookie": header})
+                self.assertEqual(response.status, 201, response)
+                self.assert_out(token=cookies[ACCESS])
+                refreshed = self.app.post("/v1/sessions/refresh", {}, headers={"Cookie": header})
+                self.assert_problem(refreshed, 401, "invalid_refresh_token")
+                fresh = response.cookies[ACCESS].partition(";")[0]
+                self.assertEqual(self.app.get("/v1/private", token=fresh).status, 200)
+                own = self.app.get("/v1/account/audit?limit=3", token=fresh).json()["items"]
+                self.assertIn(("sign_out", first.json()["session_id"]),
+                              [(item["action"], item.get("detail", {}).get("session_id")) for item in own])
+
+    def test_signing_in_takes_no_heed_of_cookies_that_are_none_of_ours(self):
+        address = self.enter().json()["account"]["email"]
+        for cookie in ("x", "x" * 91, '"', "", f"x; {REFRESH}=x"):
+            response = self.sign_in(address, cookie=True, headers={"Cookie": f"{REFRESH}={cookie}"})
+            self.assertEqual(response.status, 201, response)
 
     def test_whom_a_request_is_from_is_not_in_its_body(self):
         victim = self.enter().json()["account"]["id"]

@@ -5,8 +5,10 @@
 #include "server/http/abuse.h"
 #include "server/http/authenticate.h"
 #include "server/http/client.h"
+#include "server/http/cookies.h"
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/mails.h"
+#include "server/routes/accounts/refresh_token.h"
 #include "server/routes/accounts/sessions.h"
 
 /* An account as sign-in reads it. */
@@ -172,6 +174,24 @@ static int bring_up_to_date(struct prong_ctx *ctx, const struct known_account *k
 		     &(struct audit_event){ .account_id = known->id, .action = "account.keep", .result = AUDIT_OK });
 }
 
+/*
+ * One browser has one session: the account's that its cookies are of ends, for they are about to be replaced. The
+ * refresh cookie tells which, for as long as the session may live; that of anybody else's stays.
+ */
+static int end_former(struct prong_ctx *ctx, prong_uuid account_id)
+{
+	struct refresh_token token;
+	struct http_text text;
+	int r;
+
+	if (cookie_find(&ctx->exchange->head, COOKIE_REFRESH, &text) < 0 ||
+	    refresh_token_parse(ctx->runtime->settings->secret, arena_strndup(&ctx->arena, text.data, text.size),
+				&token) < 0)
+		return 0;
+	r = session_sign_out(ctx, account_id, token.session_id);
+	return r == -ENOENT ? 0 : r;
+}
+
 static int start(struct prong_ctx *ctx, const struct known_account *known, bool cookie, struct session **ret_session)
 {
 	const struct session_owner owner = {
@@ -182,6 +202,8 @@ static int start(struct prong_ctx *ctx, const struct known_account *known, bool 
 	int r;
 
 	r = tell_of_device(ctx, known);
+	if (r >= 0 && cookie)
+		r = end_former(ctx, known->id);
 	if (r < 0)
 		return r;
 	r = session_start(ctx, &owner, cookie, ret_session);

@@ -2,38 +2,40 @@
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/sessions.h"
 
-static int note(struct prong_ctx *ctx, const char *action, const char *detail)
+static int note(struct prong_ctx *ctx, prong_uuid account_id, const char *action, const char *detail)
 {
 	return audit(ctx, &(struct audit_event){
-				  .account_id = ctx->principal.account_id,
+				  .account_id = account_id,
 				  .action = action,
 				  .result = AUDIT_OK,
 				  .detail = { detail },
 			  });
 }
 
-static const char *detail_of(struct prong_ctx *ctx, prong_uuid session_id)
+/* -ENOENT: there is none, or it has ended. */
+static int end_and_note(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid session_id, const char *reason,
+			const char *action)
 {
 	char text[PRONG_UUID_TEXT_SIZE];
+	int r = session_end(ctx, account_id, session_id, reason);
 
-	return prong_format(ctx, "{\"session_id\":\"%s\"}", prong_uuid_format(session_id, text));
-}
-
-/* -ENOENT: there is none, or it has ended. */
-static int end_and_note(struct prong_ctx *ctx, prong_uuid session_id, const char *reason, const char *action)
-{
-	int r;
-
-	r = prong_begin(ctx);
 	if (r < 0)
 		return r;
-	r = session_end(ctx, ctx->principal.account_id, session_id, reason);
-	if (r == 0)
-		r = note(ctx, action, detail_of(ctx, session_id));
-	if (r == 0)
+	return note(ctx, account_id, action,
+		    prong_format(ctx, "{\"session_id\":\"%s\"}", prong_uuid_format(session_id, text)));
+}
+
+int session_sign_out(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid session_id)
+{
+	return end_and_note(ctx, account_id, session_id, "signed_out", "sign_out");
+}
+
+static int finish(struct prong_ctx *ctx, int result)
+{
+	if (result == 0)
 		return prong_commit(ctx);
 	prong_rollback(ctx);
-	return r;
+	return result;
 }
 
 int end_own_session(struct prong_ctx *ctx)
@@ -43,7 +45,10 @@ int end_own_session(struct prong_ctx *ctx)
 	r = account_need_session(ctx);
 	if (r < 0)
 		return r;
-	r = end_and_note(ctx, ctx->principal.session_id, "signed_out", "sign_out");
+	r = prong_begin(ctx);
+	if (r < 0)
+		return r;
+	r = finish(ctx, session_sign_out(ctx, ctx->principal.account_id, ctx->principal.session_id));
 	/* Who signs out twice at once is signed out. */
 	if (r < 0 && r != -ENOENT)
 		return r;
@@ -62,7 +67,10 @@ int end_session(struct prong_ctx *ctx)
 	r = prong_path_uuid(ctx, "id", &id);
 	if (r < 0)
 		return r;
-	r = end_and_note(ctx, id, "revoked", "session.revoke");
+	r = prong_begin(ctx);
+	if (r < 0)
+		return r;
+	r = finish(ctx, end_and_note(ctx, ctx->principal.account_id, id, "revoked", "session.revoke"));
 	if (r < 0)
 		return r;
 	if (prong_uuid_equal(id, ctx->principal.session_id))
@@ -86,7 +94,7 @@ int end_sessions(struct prong_ctx *ctx)
 	if (count < 0)
 		return count;
 	if (count > 0)
-		r = note(ctx, others ? "session.revoke_others" : "session.revoke_all",
+		r = note(ctx, ctx->principal.account_id, others ? "session.revoke_others" : "session.revoke_all",
 			 prong_format(ctx, "{\"count\":%d}", count));
 	if (r == 0)
 		r = prong_commit(ctx);

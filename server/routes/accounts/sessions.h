@@ -50,6 +50,9 @@ int session_reply(struct prong_ctx *ctx, int status, const struct session *sessi
 int session_end(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid session_id, const char *reason); /* -ENOENT */
 int sessions_end_all(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid except, const char *reason);
 
+/* As session_end(), of one that signs out, with its line in the audit log; in the context's transaction. */
+int session_sign_out(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid session_id);
+
 /*
  * A new epoch for the account: all its access tokens so far are void, while its sessions live on and get new ones by
  * refreshing. For a change of scopes, or of what its tokens say. Suspends; -ENOENT, errors as prong_exec().
