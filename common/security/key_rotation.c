@@ -39,7 +39,7 @@ static int insert_next(struct prong_ctx *ctx, const struct keyring *keyring, con
 			  "INSERT INTO prong_signing_keys"
 			  " (id, algorithm, public_key, sealed_secret, follows, active_from)"
 			  " SELECT $1, $2, decode($3, 'hex'), decode($4, 'hex'), id,"
-			  " now() + $6::bigint * interval '1 microsecond'"
+			  " clock_timestamp() + $6::bigint * interval '1 microsecond'"
 			  " FROM (SELECT id, active_from FROM prong_signing_keys"
 			  " ORDER BY active_from DESC, id DESC LIMIT 1) AS newest"
 			  " WHERE active_from <= now() AND active_from + $5::bigint * interval '1 microsecond'"

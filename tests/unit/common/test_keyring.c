@@ -338,6 +338,34 @@ TEST(keyring, takes_the_next_key_while_postgresql_is_away)
 	CU_ASSERT_EQUAL(run(runtime, execute, "DROP TABLE away"), 0);
 }
 
+/* As one that had to wait: for the table's lock, say. */
+static int rotate_late(struct prong_ctx *ctx, void *argument)
+{
+	const struct rotation *rotation = argument;
+	int r = prong_begin(ctx), later;
+
+	if (r < 0 || prong_exec(ctx, "SELECT pg_sleep(0.01)") < 0)
+		return -EIO;
+	r = rotate(ctx, argument);
+	later = prong_exec(
+		ctx,
+		"SELECT 1 FROM prong_signing_keys"
+		" WHERE active_from >= now() + interval '10 milliseconds' + $1::bigint * interval '1 microsecond'",
+		rotation->lead);
+	CU_ASSERT_EQUAL(later, 1);
+	return prong_commit(ctx) < 0 ? -EIO : r;
+}
+
+TEST(keyring, a_key_is_known_for_its_lead_from_when_it_was_made)
+{
+	_cleanup_(bench_freep) struct runtime *runtime = bench_with_table();
+	_cleanup_(keyring_freep) struct keyring *keyring = keyring_new(SECRET, ALGORITHM_EDDSA);
+	struct rotation rotation = { keyring, ALGORITHM_EDDSA, 0, PRONG_SECONDS(30), "" };
+
+	CU_ASSERT_EQUAL_FATAL(run(runtime, load, keyring), 0);
+	CU_ASSERT_EQUAL(run(runtime, rotate_late, &rotation), 1);
+}
+
 TEST(keyring, rotates_by_age)
 {
 	_cleanup_(bench_freep) struct runtime *runtime = bench_with_table();
