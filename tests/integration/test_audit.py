@@ -1,9 +1,12 @@
 """The audit log: who reads what of it, that it is only added to, and how long it is kept."""
+import pathlib
+import re
 import unittest
 
 from accounts_case import AccountsCase, claims_of
 from harness import wait_for
 
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 OTHER = "0190a5d4-0000-7000-8000-00000000000b"
 
 
@@ -125,6 +128,17 @@ class Audit(AccountsCase):
         self.assertEqual(len(old), 2500)
         self.assertEqual(self.services.sql("SELECT count(*) FROM prong_audit WHERE action = 'young'"),
                          [[str(len(young))]])
+
+
+class Guide(unittest.TestCase):
+    def test_it_names_the_actions_of_the_source_and_no_others(self):
+        section = re.search(r"^## Audit\n(.*?)^## ", (ROOT / "docs" / "accounts.md").read_text(), re.M | re.S)[1]
+        cells = re.findall(r"^\| (`.*?) \|", section, re.M)
+        documented = [name for cell in cells for name in re.findall("`(.+?)`", cell)]
+        files = [*ROOT.glob("server/routes/accounts/*.c"), *ROOT.glob("server/cli/accounts*.c")]
+        source = {name for path in files
+                  for name in re.findall(r'"([a-z_]+\.[a-z_]+|sign_in|sign_out)"', path.read_text())}
+        self.assertEqual(sorted(documented), sorted(source))
 
 
 if __name__ == "__main__":
