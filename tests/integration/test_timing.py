@@ -95,6 +95,14 @@ class Timing(unittest.TestCase):
                           lambda: {"email": "there@example.com", "password": f"{PASSWORD} {next(names):08}"},
                           lambda: {"email": f"n{next(names):08}@example.com", "password": f"{PASSWORD} 00000000"})
 
+    def test_a_mail_for_a_known_and_an_unknown_address(self):
+        self.app.post("/v1/accounts", {"email": "someone@example.com", "password": PASSWORD})
+        names = iter(range(10 ** 9))
+        for path in ("/v1/password-resets", "/v1/accounts/verification"):
+            with self.subTest(path=path):
+                self.assert_alike(path, 202, 500, lambda: {"email": "someone@example.com"},
+                                  lambda: {"email": f"u{next(names):06}@example.com"})
+
 
 if __name__ == "__main__":
     unittest.main()
