@@ -102,7 +102,6 @@ struct account_change {
 	const char *scope, *reason;
 	prong_opt_uuid session;
 	bool sessions, json;
-	bool voids_secrets; /* before apply(): all that changes an account locks its secrets first */
 
 	/* STATUS_OK; another status, having said why: then nothing is changed; or a negative errno. */
 	int (*apply)(struct prong_ctx *ctx, struct account_change *change);

@@ -3,6 +3,7 @@
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/deletion.h"
 #include "server/routes/accounts/mails.h"
+#include "server/routes/accounts/secrets.h"
 #include "server/routes/accounts/sessions.h"
 
 struct reason_detail {
@@ -44,6 +45,8 @@ static int disable(struct prong_ctx *ctx, struct account_change *change)
 		       "UPDATE prong_accounts SET disabled_at = coalesce(disabled_at, now()), updated_at = now()"
 		       " WHERE id = $1",
 		       id);
+	if (r >= 0)
+		r = secrets_void(ctx, id);
 	if (r < 0)
 		return r;
 	sessions = sessions_end_all(ctx, id, (prong_uuid){ 0 }, "disabled");
@@ -151,7 +154,7 @@ static int read_arguments(struct invocation *invocation, const struct command_op
 
 int accounts_disable(struct invocation *invocation)
 {
-	struct account_change change = { .invocation = invocation, .apply = disable, .voids_secrets = true };
+	struct account_change change = { .invocation = invocation, .apply = disable };
 	const struct command_option options[] = {
 		{ "reason", .value = &change.reason },
 		{ "json", .flag = &change.json },

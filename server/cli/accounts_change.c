@@ -1,7 +1,6 @@
 #include "server/cli/accounts.h"
 
 #include "server/routes/accounts/audit.h"
-#include "server/routes/accounts/secrets.h"
 
 int accounts_note(struct prong_ctx *ctx, prong_uuid account_id, const char *action, prong_json detail)
 {
@@ -14,18 +13,6 @@ int accounts_note(struct prong_ctx *ctx, prong_uuid account_id, const char *acti
 			  });
 }
 
-static int find(struct prong_ctx *ctx, struct account_change *change)
-{
-	int r = 0;
-
-	if (change->voids_secrets) {
-		r = accounts_find(ctx, &change->name, false, &change->account);
-		if (r == 0)
-			r = secrets_void(ctx, change->account->id);
-	}
-	return r < 0 ? r : accounts_find(ctx, &change->name, true, &change->account);
-}
-
 static int apply(struct prong_ctx *ctx, struct account_change *change)
 {
 	int r;
@@ -33,7 +20,7 @@ static int apply(struct prong_ctx *ctx, struct account_change *change)
 	r = prong_begin(ctx);
 	if (r < 0)
 		return r;
-	r = find(ctx, change);
+	r = accounts_find(ctx, &change->name, true, &change->account);
 	if (r < 0)
 		return r == -ENOENT ? accounts_unknown(change->invocation, &change->name) : r;
 	r = change->apply(ctx, change);

@@ -41,9 +41,15 @@ class Hostile(AccountsCase):
         self.assertEqual(response.status, 201, response)
         return response.json()
 
+    def ask_email(self, address, token):
+        return self.app.post("/v1/account/email", {"email": address}, token=token)
+
+    def new_password(self, token):
+        return self.app.request("PUT", "/v1/account/password", {"current_password": PASSWORD,
+                                                                "password": OTHER_PASSWORD}, token=token)
+
     def change_password(self, token):
-        response = self.app.request("PUT", "/v1/account/password", {"current_password": PASSWORD,
-                                                                    "password": OTHER_PASSWORD}, token=token)
+        response = self.new_password(token)
         self.assertEqual(response.status, 204, response)
 
     def secret(self, address, subject):
@@ -54,11 +60,27 @@ class Hostile(AccountsCase):
         response = self.app.post(path, {"token": self.secret(address, subject)})
         self.assertEqual(response.status, 204, response)
 
-    def reset_password(self, address, password=OTHER_PASSWORD):
+    def reset_secret(self, address):
         self.assertEqual(self.app.post("/v1/password-resets", {"email": address}).status, 202)
-        secret = self.secret(address, "Choose a new password")
-        response = self.app.post("/v1/password-resets/confirm", {"token": secret, "password": password})
+        return self.secret(address, "Choose a new password")
+
+    def confirm_reset(self, secret, password=OTHER_PASSWORD):
+        return self.app.post("/v1/password-resets/confirm", {"token": secret, "password": password})
+
+    def reset_password(self, address, password=OTHER_PASSWORD):
+        response = self.confirm_reset(self.reset_secret(address), password)
         self.assertEqual(response.status, 204, response)
+
+    def race(self, address, first, second):
+        """Two requests that both want the account's row: `second` comes while `first` has everything but that row, which
+        it gets next. Returns both responses."""
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            with self.services.holding(f"SELECT id FROM prong_accounts WHERE email = '{address}' FOR NO KEY UPDATE"):
+                earlier = pool.submit(first)
+                wait_for(self.services.waiting, "the first waits for the account's row")
+                later = pool.submit(second)
+                wait_for(lambda: later.done() or self.services.waiting() == 2, "the second waits behind it")
+            return earlier.result(), later.result()
 
     def queue(self, verb, name):
         self.app.command("queues", verb, name)
@@ -100,6 +122,34 @@ class Hostile(AccountsCase):
         self.queue("resume", "mail")
         self.assertEqual(len(self.mails("owner@example.com", "Another address was asked")), 1)
         self.assertEqual(self.mails("thief@example.com"), [])
+
+    # ---- who is just losing the account ----
+
+    def test_a_change_of_address_asked_for_while_the_password_changes_does_not_outlive_it(self):
+        address = "changing@example.com"
+        thief, owner = self.newcomer(address, proven=True), self.token(address)
+        changed, asked = self.race(address, lambda: self.new_password(owner),
+                                   lambda: self.ask_email("thief-late@example.com", thief))
+        self.assertEqual(changed.status, 204, changed)
+        self.assert_problem(asked, 401, "invalid_token")
+        self.assertIn("invalid_token", asked.headers["www-authenticate"])
+        self.assertEqual(self.mails("thief-late@example.com"), [])
+
+    def assert_voided(self, address, end, secret_of=lambda: None):
+        thief, owner, new = self.newcomer(address, proven=True), self.token(address), f"thief-{address}"
+        secret = secret_of()
+        self.queue("pause", "mail")
+        asked, ended = self.race(address, lambda: self.ask_email(new, thief), lambda: end(owner, secret))
+        self.queue("resume", "mail")
+        self.assertEqual((asked.status, ended.status), (202, 204))
+        self.assertEqual(self.mails(new), [])
+
+    def test_nor_one_that_was_asked_for_just_before(self):
+        self.assert_voided("before@example.com", lambda owner, _: self.new_password(owner))
+
+    def test_nor_one_asked_for_just_before_a_reset(self):
+        self.assert_voided("forgotten@example.com", lambda _, secret: self.confirm_reset(secret),
+                           lambda: self.reset_secret("forgotten@example.com"))
 
     # ---- accounts that were there before their owner ----
 
@@ -222,8 +272,8 @@ class Hostile(AccountsCase):
                           f" VALUES ('x', 'verify', '{account}', now() + interval '1 hour')")
         # As a change of the password does, in this order.
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
-            with self.services.holding(f"UPDATE prong_secrets SET used_at = now() WHERE account_id = '{account}'",
-                                       f"UPDATE prong_accounts SET updated_at = now() WHERE id = '{account}'"):
+            with self.services.holding(f"UPDATE prong_accounts SET updated_at = now() WHERE id = '{account}'",
+                                       f"UPDATE prong_secrets SET used_at = now() WHERE account_id = '{account}'"):
                 disabling = pool.submit(self.app.command, "accounts", "disable", "busy@example.com", check=False)
                 wait_for(self.services.waiting, "the command waits for it")
             self.assertEqual(disabling.result().returncode, 0, disabling.result().stderr)

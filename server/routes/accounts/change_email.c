@@ -18,7 +18,7 @@ static int order_mails(struct prong_ctx *ctx, const char *email)
 	char asked[SECRET_TEXT_SIZE];
 	int r;
 
-	r = prong_begin(ctx);
+	r = account_begin(ctx);
 	if (r >= 0)
 		r = secret_make(ctx, SECRET_EMAIL_ASKED, id, email, asked);
 	if (r >= 0)

@@ -54,7 +54,7 @@ static int replace(struct prong_ctx *ctx, prong_time verified, const char *hash)
 	prong_uuid id = prong_account_id(ctx);
 	int r;
 
-	r = prong_begin(ctx);
+	r = account_begin(ctx);
 	if (r >= 0)
 		r = secrets_void(ctx, id);
 	if (r >= 0)

@@ -23,9 +23,9 @@ static int leave(struct prong_ctx *ctx, struct deletion **ret_deletion)
 
 	r = prong_begin(ctx);
 	if (r >= 0)
-		r = secrets_void(ctx, id);
-	if (r >= 0)
 		r = mark(ctx, id, ret_deletion);
+	if (r >= 0)
+		r = secrets_void(ctx, id);
 	if (r >= 0)
 		r = sessions_end_all(ctx, id, (prong_uuid){ 0 }, "deleted");
 	if (r >= 0)

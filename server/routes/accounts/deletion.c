@@ -4,7 +4,6 @@
 #include "common/security/revocations.h"
 #include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/mails.h"
-#include "server/routes/accounts/secrets.h"
 
 #define PAGE 100
 
@@ -60,8 +59,6 @@ static int delete_account(struct prong_ctx *ctx, prong_uuid account_id, const ch
 	int r;
 
 	r = prong_begin(ctx);
-	if (r >= 0)
-		r = secrets_void(ctx, account_id);
 	if (r >= 0)
 		r = prong_query_one(ctx, deleted, &deleted,
 				    "DELETE FROM prong_accounts WHERE id = $1 AND (NOT $2 OR delete_after <= now())"

@@ -83,7 +83,15 @@ prong_handler confirm_email_change;   /* POST /v1/account/email/confirm */
 prong_handler delete_own_account;     /* DELETE /v1/account */
 prong_handler export_own_account;     /* GET /v1/account/export */
 
-/* The answer to a token whose account is no more: 401 invalid_token. */
+/*
+ * Begins the transaction of a request by a session (account_need_session()): it locks the account's row, then asks
+ * whether the session still lives, for it may have ended since the request came. Whoever ends more than one session of
+ * an account, or voids its secrets, locks that row first too: the later of two sees all that the earlier has done. 0;
+ * else 401 invalid_token is recorded. Suspends; errors as prong_exec().
+ */
+int account_begin(struct prong_ctx *ctx);
+
+/* The answer to a token whose account or session is no more: 401 invalid_token. */
 int account_gone(struct prong_ctx *ctx);
 
 /*

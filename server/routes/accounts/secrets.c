@@ -73,10 +73,22 @@ int secret_find(struct prong_ctx *ctx, enum secret_purpose purpose, const char *
 	return 0;
 }
 
+static int lock_owner(struct prong_ctx *ctx, enum secret_purpose purpose, const char *hashed,
+		      struct proven **ret_proven)
+{
+	return prong_query_one(
+		ctx, proven, ret_proven,
+		"SELECT account_id, address FROM prong_secrets JOIN prong_accounts a ON a.id = account_id"
+		" WHERE hash = decode($1, 'hex') AND purpose = $2 AND used_at IS NULL"
+		" AND expires_at > now() FOR NO KEY UPDATE OF a",
+		hashed, purposes[purpose].name);
+}
+
 /*
- * One statement uses up the one presented and voids the others. Of two at once, with the same secret or with siblings,
- * the later waits for the earlier one's rows, finds them used, and gets nothing. A mail that was late may have brought
- * one that was made after what it rests on was voided: of a new address, that the account has asked for it.
+ * One statement uses up the one presented and voids the others, and begins once the account is locked: it sees all that
+ * was made before. Of two at once, with the same secret or with siblings, the later finds them used, and gets nothing.
+ * A mail that was late may have brought one that was made after what it rests on was voided: of a new address, that the
+ * account has asked for it.
  */
 int secret_use(struct prong_ctx *ctx, enum secret_purpose purpose, const char *text, prong_uuid *ret_account_id,
 	       const char **ret_address)
@@ -86,16 +98,17 @@ int secret_use(struct prong_ctx *ctx, enum secret_purpose purpose, const char *t
 	int r;
 
 	hash(text, hashed);
-	r = prong_query_one(
-		ctx, proven, &proven,
-		"WITH used AS (UPDATE prong_secrets SET used_at = now()"
-		" WHERE account_id = (SELECT account_id FROM prong_secrets WHERE hash = decode($1, 'hex')"
-		" AND purpose = $2 AND used_at IS NULL AND expires_at > now())"
-		" AND (purpose = $2 OR $3) AND used_at IS NULL RETURNING hash, purpose, account_id, address)"
-		" SELECT account_id, address FROM used AS own WHERE hash = decode($1, 'hex')"
-		" AND (purpose <> 'change_email' OR EXISTS (SELECT FROM used AS asked"
-		" WHERE asked.purpose = 'email_asked' AND asked.address = own.address))",
-		hashed, purposes[purpose].name, purposes[purpose].voids_all);
+	r = lock_owner(ctx, purpose, hashed, &proven);
+	if (r < 0)
+		return r;
+	r = prong_query_one(ctx, proven, &proven,
+			    "WITH used AS (UPDATE prong_secrets SET used_at = now()"
+			    " WHERE account_id = $4 AND (purpose = $2 OR $3) AND used_at IS NULL"
+			    " RETURNING hash, purpose, account_id, address)"
+			    " SELECT account_id, address FROM used AS own WHERE hash = decode($1, 'hex')"
+			    " AND (purpose <> 'change_email' OR EXISTS (SELECT FROM used AS asked"
+			    " WHERE asked.purpose = 'email_asked' AND asked.address = own.address))",
+			    hashed, purposes[purpose].name, purposes[purpose].voids_all, proven->account_id);
 	if (r < 0)
 		return r;
 	*ret_account_id = proven->account_id;

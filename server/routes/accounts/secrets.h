@@ -28,8 +28,9 @@ int secret_find(struct prong_ctx *ctx, enum secret_purpose purpose, const char *
 
 /*
  * Uses one up, in the context's transaction where there is one, and voids the account's others: of its purpose, or all
- * where it changes what they rest on (SECRET_RESET, SECRET_CHANGE_EMAIL). 0 and whose it is; -ENOENT: wrong, used,
- * expired, or of another purpose. `ret_address`: as given to secret_make(), in the context's arena. Suspends.
+ * where it changes what they rest on (SECRET_RESET, SECRET_CHANGE_EMAIL). It locks the account's row first. 0 and whose
+ * it is; -ENOENT: wrong, used, expired, or of another purpose. `ret_address`: as given to secret_make(), in the
+ * context's arena. Suspends.
  */
 int secret_use(struct prong_ctx *ctx, enum secret_purpose purpose, const char *text, prong_uuid *ret_account_id,
 	       const char **ret_address);
@@ -41,8 +42,8 @@ int secret_stands(struct prong_ctx *ctx, enum secret_purpose purpose, prong_uuid
 int secret_refuse(struct prong_ctx *ctx);
 
 /*
- * Voids all of the account's: its password or address changes. In a transaction it comes before what else is done to
- * the account, as secret_use() does where one is presented: all lock in one order. Suspends; errors as prong_exec().
+ * Voids all of the account's: its password or address changes. The transaction has locked the account's row before, so
+ * that none is made meanwhile that this does not see, and all lock in one order. Suspends; errors as prong_exec().
  */
 int secrets_void(struct prong_ctx *ctx, prong_uuid account_id);
 
