@@ -151,6 +151,14 @@ class Hostile(AccountsCase):
         self.assert_voided("forgotten@example.com", lambda _, secret: self.confirm_reset(secret),
                            lambda: self.reset_secret("forgotten@example.com"))
 
+    def test_no_key_is_made_while_the_password_is_reset(self):
+        address = "keyless@example.com"
+        thief, secret = self.newcomer(address), self.reset_secret(address)
+        reset, made = self.race(address, lambda: self.confirm_reset(secret),
+                                lambda: self.app.post("/v1/account/api-keys", {"name": "stay"}, token=thief))
+        self.assertEqual(reset.status, 204, reset)
+        self.assert_problem(made, 401, "invalid_token")
+
     # ---- accounts that were there before their owner ----
 
     def assert_keys_end(self, address, prove):

@@ -13,16 +13,12 @@
 #define HINT_SIZE 4
 
 /* What the account has, as long as the transaction holds its row. */
-struct owner {
+struct owned {
 	const char *scope;
-};
-PRONG_SCHEMA(owner, PRONG_FIELD(owner, scope));
-
-struct live_keys {
-	int64_t count;
+	int64_t keys;
 	bool has_name;
 };
-PRONG_SCHEMA(live_keys, PRONG_FIELD(live_keys, count), PRONG_FIELD(live_keys, has_name));
+PRONG_SCHEMA(owned, PRONG_FIELD(owned, scope), PRONG_FIELD(owned, keys), PRONG_FIELD(owned, has_name));
 
 struct key_detail {
 	prong_uuid id;
@@ -49,28 +45,23 @@ static int check_scopes(struct prong_ctx *ctx, const struct new_api_key *in, con
 /* Keys of one account are made one after the other: each sees those before it. */
 static int check_owner(struct prong_ctx *ctx, const struct new_api_key *in)
 {
-	struct live_keys *live;
-	struct owner *owner;
+	struct owned *owned;
 	int r;
 
-	r = prong_query_one(ctx, owner, &owner,
-			    "SELECT array_to_string(scopes, ' ') AS scope FROM prong_accounts"
-			    " WHERE id = $1 AND disabled_at IS NULL FOR NO KEY UPDATE",
-			    prong_account_id(ctx));
-	if (r < 0)
-		return r;
-	r = check_scopes(ctx, in, owner->scope);
-	if (r < 0)
-		return r;
-	r = prong_query_one(ctx, live_keys, &live,
-			    "SELECT count(*), coalesce(bool_or(name = $2), false) AS has_name FROM prong_api_keys"
-			    " WHERE account_id = $1 AND revoked_at IS NULL",
+	r = prong_query_one(ctx, owned, &owned,
+			    "SELECT array_to_string(a.scopes, ' ') AS scope, count(k.id) AS keys,"
+			    " coalesce(bool_or(k.name = $2), false) AS has_name FROM prong_accounts a"
+			    " LEFT JOIN prong_api_keys k ON k.account_id = a.id AND k.revoked_at IS NULL"
+			    " WHERE a.id = $1 GROUP BY a.id",
 			    prong_account_id(ctx), in->name);
 	if (r < 0)
 		return r;
-	if (live->has_name)
+	r = check_scopes(ctx, in, owned->scope);
+	if (r < 0)
+		return r;
+	if (owned->has_name)
 		return prong_fail(ctx, 409, "name_taken", "There is an API key of this name already.");
-	if (live->count >= API_KEYS_MAX)
+	if (owned->keys >= API_KEYS_MAX)
 		return prong_fail(ctx, 409, "too_many_api_keys", "An account has at most %d API keys: delete one.",
 				  API_KEYS_MAX);
 	return 0;
@@ -132,12 +123,10 @@ int create_api_key(struct prong_ctx *ctx)
 		return prong_fail_field(ctx, "/name", "format", "%s", reason);
 	if (in->expires_at.set && in->expires_at.value.us <= prong_time_now().us)
 		return prong_fail_field(ctx, "/expires_at", "range", "It must be in the future.");
-	r = prong_begin(ctx);
+	r = account_begin(ctx);
 	if (r < 0)
 		return r;
 	r = check_owner(ctx, in);
-	if (r == -ENOENT)
-		return account_gone(ctx); /* disabled meanwhile */
 	if (r < 0)
 		return r;
 	r = insert(ctx, in, &key);
