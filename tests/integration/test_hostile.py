@@ -159,6 +159,34 @@ class Hostile(AccountsCase):
         self.assertEqual(reset.status, 204, reset)
         self.assert_problem(made, 401, "invalid_token")
 
+    def test_whoever_is_signed_out_while_the_password_changes_changes_nothing_any_more(self):
+        for number, (method, path, body) in enumerate((
+                ("DELETE", "/v1/account", None),
+                ("PATCH", "/v1/account", {"name": "Mallory"}),
+                ("PUT", "/v1/account/password", {"current_password": PASSWORD, "password": "granite lantern 44 finch"}),
+                ("GET", "/v1/account/export", None),
+                ("DELETE", "/v1/account/api-keys/{key}", None),
+                ("DELETE", "/v1/sessions/{session}", None),
+                ("DELETE", "/v1/sessions", None),
+                ("DELETE", "/v1/sessions?except=current", None))):
+            address = f"lost{number}@example.com"
+            thief, session = self.newcomer(address), self.session(address)
+            owner = session["access_token"]
+            path = path.format(key=self.make_key(owner)["id"], session=session["session_id"])
+            with self.subTest(method=method, path=path):
+                changed, late = self.race(address, lambda: self.new_password(owner),
+                                          lambda: self.app.request(method, path, body, token=thief))
+                self.assertEqual(changed.status, 204, changed)
+                self.assert_problem(late, 401, "invalid_token")
+                self.assertEqual(self.app.get("/v1/account", token=owner).status, 200)
+
+    def test_whoever_signs_out_while_the_password_changes_is_signed_out(self):
+        address = "leaving@example.com"
+        other, owner = self.newcomer(address), self.token(address)
+        changed, out = self.race(address, lambda: self.new_password(owner),
+                                 lambda: self.app.request("DELETE", "/v1/sessions/current", token=other))
+        self.assertEqual((changed.status, out.status), (204, 204))
+
     # ---- accounts that were there before their owner ----
 
     def assert_keys_end(self, address, prove):

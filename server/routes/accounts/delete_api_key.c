@@ -1,7 +1,7 @@
 #include "common/security/revocations.h"
-#include "server/routes/accounts/accounts.h"
 #include "server/routes/accounts/api_keys.h"
 #include "server/routes/accounts/audit.h"
+#include "server/routes/accounts/own_account.h"
 
 #define PURGE_BATCH 1000
 
@@ -44,7 +44,7 @@ int delete_api_key(struct prong_ctx *ctx)
 	r = prong_path_uuid(ctx, "id", &id);
 	if (r < 0)
 		return r;
-	r = prong_begin(ctx);
+	r = account_begin(ctx);
 	if (r < 0)
 		return r;
 	r = revoke(ctx, id);

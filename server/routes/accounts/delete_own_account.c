@@ -21,11 +21,11 @@ static int leave(struct prong_ctx *ctx, struct deletion **ret_deletion)
 	prong_uuid id = prong_account_id(ctx);
 	int r;
 
-	r = prong_begin(ctx);
-	if (r >= 0)
-		r = mark(ctx, id, ret_deletion);
+	r = account_begin(ctx);
 	if (r >= 0)
 		r = secrets_void(ctx, id);
+	if (r >= 0)
+		r = mark(ctx, id, ret_deletion);
 	if (r >= 0)
 		r = sessions_end_all(ctx, id, (prong_uuid){ 0 }, "deleted");
 	if (r >= 0)
@@ -47,8 +47,6 @@ int delete_own_account(struct prong_ctx *ctx)
 	if (r < 0)
 		return r;
 	r = leave(ctx, &deletion);
-	if (r == -ENOENT)
-		return account_gone(ctx);
 	if (r < 0)
 		return r;
 	if (ctx->runtime->settings->deletion_grace == 0)

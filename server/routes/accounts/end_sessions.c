@@ -1,5 +1,6 @@
 #include "common/context.h"
 #include "server/routes/accounts/audit.h"
+#include "server/routes/accounts/own_account.h"
 #include "server/routes/accounts/sessions.h"
 
 static int note(struct prong_ctx *ctx, prong_uuid account_id, const char *action, const char *detail)
@@ -67,7 +68,7 @@ int end_session(struct prong_ctx *ctx)
 	r = prong_path_uuid(ctx, "id", &id);
 	if (r < 0)
 		return r;
-	r = prong_begin(ctx);
+	r = account_begin(ctx);
 	if (r < 0)
 		return r;
 	r = finish(ctx, end_and_note(ctx, ctx->principal.account_id, id, "revoked", "session.revoke"));
@@ -87,7 +88,7 @@ int end_sessions(struct prong_ctx *ctx)
 	r = account_need_session(ctx);
 	if (r < 0)
 		return r;
-	r = prong_begin(ctx);
+	r = account_begin(ctx);
 	if (r < 0)
 		return r;
 	count = sessions_end_all(ctx, ctx->principal.account_id, except, "revoked");

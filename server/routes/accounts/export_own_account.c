@@ -31,7 +31,7 @@ static int export(struct prong_ctx *ctx, struct account_export **ret_export)
 	prong_uuid id = prong_account_id(ctx);
 	int r;
 
-	r = prong_begin(ctx);
+	r = account_begin(ctx);
 	if (r >= 0)
 		r = audit(ctx, &(struct audit_event){ id, .action = "account.export", .result = AUDIT_OK });
 	if (r >= 0)
@@ -48,8 +48,6 @@ int export_own_account(struct prong_ctx *ctx)
 	r = account_may_change(ctx);
 	if (r >= 0)
 		r = export(ctx, &exported);
-	if (r == -ENOENT)
-		return account_gone(ctx);
 	if (r < 0)
 		return r;
 	prong_set_header(ctx, "Content-Disposition", "attachment; filename=\"account.json\"");

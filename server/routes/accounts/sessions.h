@@ -46,6 +46,7 @@ int session_reply(struct prong_ctx *ctx, int status, const struct session *sessi
  * "revoked", "password_changed", "reused", "disabled", "deleted". In the context's transaction, or in one of its own.
  * Suspends; 0, or the number of sessions; errors as prong_exec(). A sign-in may be under way meanwhile: whoever changes
  * what it depends on (the password, disabled_at) does so first, in the same transaction, and no session is missed.
+ * Whoever ends more than one has locked the account's row before, as account_begin() does.
  */
 int session_end(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid session_id, const char *reason); /* -ENOENT */
 int sessions_end_all(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid except, const char *reason);

@@ -6,7 +6,7 @@ static int update(struct prong_ctx *ctx, const struct account_update *in, struct
 	prong_uuid id = prong_account_id(ctx);
 	int r;
 
-	r = prong_begin(ctx);
+	r = account_begin(ctx);
 	if (r >= 0)
 		r = prong_query_one(ctx, own_account, ret_account,
 				    "UPDATE prong_accounts SET name = $2, updated_at = now() WHERE id = $1"
@@ -30,8 +30,6 @@ int update_own_account(struct prong_ctx *ctx)
 	if (in->name && name_check(in->name, &reason) < 0)
 		return prong_fail_field(ctx, "/name", "format", "%s", reason);
 	r = update(ctx, in, &account);
-	if (r == -ENOENT)
-		return account_gone(ctx);
 	if (r < 0)
 		return r;
 	return prong_reply(ctx, 200, own_account, account);
