@@ -313,6 +313,18 @@ class Address(AccountCare):
         self.assertEqual([line for line in self.audited("after@example.com") if line[0].startswith("email.")],
                          [("email.change_request", "ok"), ("email.change", "ok")])
 
+    def test_the_last_one_asked_for_counts(self):
+        token = self.join("undecided@example.com")
+        secrets = []
+        for address in ("first@example.com", "second@example.com"):
+            self.ask_email(address, token)
+            secrets.append(self.secret(address, "Confirm your new address", "change-email"))
+        self.assertEqual(self.services.sql("SELECT s.address FROM prong_secrets s JOIN prong_accounts a ON"
+                                           " a.id = account_id WHERE email = 'undecided@example.com'"
+                                           " AND purpose = 'email_asked'"), [["second@example.com"]])
+        self.assert_refused(self.confirm_email(secrets[0]))
+        self.assertEqual(self.confirm_email(secrets[1]).status, 204)
+
     def test_a_taken_one_is_told_to_its_owner_only(self):
         self.join("Owner@example.com")
         token = self.join("asker@example.com")

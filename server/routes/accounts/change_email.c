@@ -10,7 +10,7 @@
 
 /*
  * Whether somebody has the address is for the mails' job to find out. What is noted as asked is void with a new
- * password, also where the mail is still under way.
+ * password, or once another address is asked for, also where the mail is still under way.
  */
 static int order_mails(struct prong_ctx *ctx, const char *email)
 {
@@ -36,7 +36,7 @@ int request_email_change(struct prong_ctx *ctx)
 	char email[EMAIL_SIZE];
 	int r;
 
-	r = account_need_session(ctx);
+	r = account_may_change(ctx);
 	if (r < 0)
 		return r;
 	if (email_normalise(in->email, email) < 0)

@@ -14,11 +14,12 @@ static const struct {
 	const char *name; /* as stored */
 	prong_duration lifetime;
 	bool voids_all;
+	bool one; /* the latest goes in the place of those before */
 } purposes[] = {
-	[SECRET_VERIFY] = { "verify", PRONG_HOURS(24), false },
-	[SECRET_RESET] = { "reset", PRONG_MINUTES(30), true },
-	[SECRET_CHANGE_EMAIL] = { "change_email", PRONG_HOURS(24), true },
-	[SECRET_EMAIL_ASKED] = { "email_asked", PRONG_HOURS(24), false },
+	[SECRET_VERIFY] = { "verify", PRONG_HOURS(24), false, false },
+	[SECRET_RESET] = { "reset", PRONG_MINUTES(30), true, false },
+	[SECRET_CHANGE_EMAIL] = { "change_email", PRONG_HOURS(24), true, false },
+	[SECRET_EMAIL_ASKED] = { "email_asked", PRONG_HOURS(24), false, true },
 };
 
 struct proven {
@@ -47,9 +48,11 @@ int secret_make(struct prong_ctx *ctx, enum secret_purpose purpose, prong_uuid a
 	sodium_bin2base64(text, sizeof(text), bytes, sizeof(bytes), sodium_base64_VARIANT_URLSAFE_NO_PADDING);
 	hash(text, hashed);
 	r = prong_exec(ctx,
-		       "INSERT INTO prong_secrets (hash, purpose, account_id, address, expires_at)"
+		       "WITH earlier AS (DELETE FROM prong_secrets WHERE $6 AND account_id = $3 AND purpose = $2)"
+		       " INSERT INTO prong_secrets (hash, purpose, account_id, address, expires_at)"
 		       " VALUES (decode($1, 'hex'), $2, $3, $4, now() + $5::bigint * interval '1 microsecond')",
-		       hashed, purposes[purpose].name, account_id, address, purposes[purpose].lifetime);
+		       hashed, purposes[purpose].name, account_id, address, purposes[purpose].lifetime,
+		       purposes[purpose].one);
 	if (r < 0)
 		return r;
 	memcpy(ret_text, text, sizeof(text));

@@ -13,12 +13,13 @@ enum secret_purpose {
 	SECRET_VERIFY,	     /* the address belongs to the account: 24 hours */
 	SECRET_RESET,	     /* a new password: 30 minutes */
 	SECRET_CHANGE_EMAIL, /* the new address, where one of the next stands beside it: 24 hours */
-	SECRET_EMAIL_ASKED,  /* goes out to nobody: the account has asked for the address: 24 hours */
+	SECRET_EMAIL_ASKED,  /* goes out to nobody: the account has asked for the address last: 24 hours */
 };
 
 /*
- * Makes one; `address` (may be NULL) is kept with it. Suspends; errors as prong_exec(), among them -EINVAL where the
- * account has gone.
+ * Makes one; `address` (may be NULL) is kept with it. Of SECRET_EMAIL_ASKED an account has one: those before go, and
+ * the transaction has locked the account's row. Suspends; errors as prong_exec(), among them -EINVAL where the account
+ * has gone.
  */
 int secret_make(struct prong_ctx *ctx, enum secret_purpose purpose, prong_uuid account_id, const char *address,
 		char ret_text[SECRET_TEXT_SIZE]);
