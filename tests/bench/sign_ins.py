@@ -17,6 +17,7 @@ CREDENTIALS = {"email": "grace@example.com", "password": "violet tractor humming
 QUEUED = 16  # clients: enough that a hash is always waiting, few enough that none waits for a second
 CROWD = 64
 PACE = 200  # other requests a second
+OTHERS = {"/json": "GETs", "/computed": "GETs that prong_compute()"}
 HASH_MIB = 19
 
 # Whoever measures shares a processor with the crowd and PostgreSQL, and must not be what is waited for.
@@ -42,9 +43,10 @@ def sign_ins(server, seconds, clients):
     return rate - (int(refused[1]) / seconds if refused else 0)
 
 
-def latency(options, server, seconds):
+def latency(options, server, path):
     """The median and the 99th percentile of a small public GET, in µs."""
-    out = run(LOAD_CPUS, *PROMPT, os.path.join(options.build, "tests", "bench_latency"), server.port, "/json", PACE, seconds)
+    program = os.path.join(options.build, "tests", "bench_latency")
+    out = run(LOAD_CPUS, *PROMPT, program, server.port, path, PACE, options.seconds)
     return [int(number) for number in out.split()[:2]]
 
 
@@ -58,9 +60,9 @@ def crowd(server, seconds):
         thread.join()
 
 
-def latency_in_a_crowd(options, server):
+def latency_in_a_crowd(options, server, path):
     with crowd(server, options.seconds + 1):
-        return latency(options, server, options.seconds)
+        return latency(options, server, path)
 
 
 def memory_in_a_crowd(server):
@@ -82,10 +84,10 @@ def measure(options, services, folder, program, secret):
         sign_ins(server, 2, CROWD)
         for _ in range(options.rounds):
             alone, ours = hashes_alone(options), sign_ins(server, options.seconds, QUEUED)
-            idle = latency(options, server, options.seconds)
+            idle = {path: latency(options, server, path) for path in OTHERS}
             idle_mib = pss_mib(tree(server.process.pid))
             rounds.append({"hashes_alone": alone, "sign_ins": ours, "idle_us": idle,
-                           "crowd_us": latency_in_a_crowd(options, server),
+                           "crowd_us": {path: latency_in_a_crowd(options, server, path) for path in OTHERS},
                            "idle_mib": idle_mib, "peak_mib": memory_in_a_crowd(server)})
     finally:
         if hasattr(server, "process"):
@@ -102,8 +104,10 @@ def show(rounds, options):
     alone, ours = median("hashes_alone"), median("sign_ins")
     print(f"sign-ins: one processor, so one hash at once; medians of {options.rounds} rounds of {options.seconds} s")
     print(f"  libsodium alone {alone:.1f}/s, sign-ins by {QUEUED} clients {ours:.1f}/s: {ours / alone:.1%}")
-    for name, index in (("median", 0), ("p99", 1)):
-        idle, crowd = (median(figure, lambda pair: pair[index]) for figure in ("idle_us", "crowd_us"))
-        print(f"  {name} of {PACE} GETs a second: idle {idle:.0f} µs, while {CROWD} sign in {crowd:.0f} µs: {crowd / idle:.2f} ×")
+    for path, others in OTHERS.items():
+        for name, index in (("median", 0), ("p99", 1)):
+            idle, crowd = (median(figure, lambda pairs: pairs[path][index]) for figure in ("idle_us", "crowd_us"))
+            print(f"  {name} of {PACE} {others} a second: idle {idle:.0f} µs, while {CROWD} sign in {crowd:.0f} µs:"
+                  f" {crowd / idle:.2f} ×")
     grown = max(one["peak_mib"] - one["idle_mib"] for one in rounds)
     print(f"  memory while they do: at most {grown:.1f} MiB more than before, of {HASH_MIB} MiB for the hash", flush=True)
