@@ -39,9 +39,9 @@ int password_hash(struct password_hasher *hasher, prong_uuid account_id, const c
 
 /*
  * Suspends. 0: right. -EACCES: wrong, or `hash` is NULL (no such account): then a dummy of the current parameters is
- * verified, so both take the same time. -EINVAL: the stored hash is unusable, and a line of the log says why: it is
- * malformed, its parameters are beyond 1 GiB, 10 passes or one lane, or its pepper is unknown. `ret_rehash` (may be
- * NULL): made with other than the current parameters or pepper. Further errors as password_hash().
+ * verified, which takes as long as a hash that was made with these. -EINVAL: the stored hash is unusable, and a line of
+ * the log says why: it is malformed, its parameters are beyond 1 GiB, 10 passes or one lane, or its pepper is unknown.
+ * `ret_rehash` (may be NULL): made with other than the current parameters or pepper. Further errors as password_hash().
  */
 int password_verify(struct password_hasher *hasher, prong_uuid account_id, const char *password, const char *hash,
 		    bool *ret_rehash);
