@@ -188,19 +188,21 @@ int password_verify(struct password_hasher *hasher, prong_uuid account_id, const
 	return 0;
 }
 
-int password_hash_check(const char *text, const char **ret_reason)
+int password_hash_check(const char *text, size_t *ret_memory_kib, const char **ret_reason)
 {
 	struct phc phc;
 	int r = phc_parse(text, &phc, ret_reason);
 
 	if (r < 0)
 		return r;
-	if (phc.memory_kib <= FOREIGN_MEMORY_KIB && phc.memory_kib * phc.passes <= FOREIGN_WORK_KIB)
-		return 0;
-	*ret_reason =
-		"it costs more than m=262144 (KiB), or than 1 GiB in all its passes: anybody could have the server "
-		"do that";
-	return -EINVAL;
+	if (phc.memory_kib > FOREIGN_MEMORY_KIB || phc.memory_kib * phc.passes > FOREIGN_WORK_KIB) {
+		*ret_reason = "it costs more than m=262144 (KiB), or than 1 GiB in all its passes: anybody could have "
+			      "the server do that";
+		return -EINVAL;
+	}
+	if (ret_memory_kib)
+		*ret_memory_kib = phc.memory_kib;
+	return 0;
 }
 
 void password_seal(struct password_hasher *hasher, prong_uuid account_id, const char *phc,

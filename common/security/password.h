@@ -49,9 +49,9 @@ int password_verify(struct password_hasher *hasher, prong_uuid account_id, const
 /*
  * Whether a hash from elsewhere can be an account's: a PHC string of Argon2id of one lane, at most 256 MiB and 10
  * passes, and 1 GiB in all of them together. 0, or -EINVAL and a reason (a constant) that names what is wrong with it,
- * as in "its parallelism is not p=1".
+ * as in "its parallelism is not p=1". `ret_memory_kib` (may be NULL): what it takes to verify it.
  */
-int password_hash_check(const char *text, const char **ret_reason);
+int password_hash_check(const char *text, size_t *ret_memory_kib, const char **ret_reason);
 
 /* What is stored of such a hash: sealed where there are peppers. */
 void password_seal(struct password_hasher *hasher, prong_uuid account_id, const char *phc,

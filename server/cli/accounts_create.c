@@ -30,7 +30,7 @@ static int hash(struct prong_ctx *ctx, const struct creating *creating, prong_uu
 	int r;
 
 	if (creating->hashed) {
-		if (password_hash_check(creating->secret, &reason) < 0)
+		if (password_hash_check(creating->secret, NULL, &reason) < 0)
 			return command_error(creating->invocation, STATUS_FAILURE, "the hash is not taken: %s", reason);
 		password_seal(ctx->runtime->password_hasher, id, creating->secret, ret_hash);
 		return 0;

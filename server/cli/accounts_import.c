@@ -36,6 +36,8 @@ struct import {
 	bool json, ended;
 	int64_t number; /* of the last line read */
 	int64_t imported, existing, bad;
+	int64_t costly; /* of those imported: their hashes take more memory than the ones made here */
+	size_t most_kib;
 };
 
 /* Good lines that go in together; in the arena of their context. */
@@ -45,6 +47,7 @@ struct batch {
 		int64_t number;
 		const struct imported *account;
 		char email[EMAIL_SIZE]; /* as compared */
+		size_t memory_kib;	/* of its hash */
 		bool exists;
 	} lines[BATCH];
 	size_t count;
@@ -99,7 +102,7 @@ static bool read_account(struct import *import, struct prong_ctx *ctx, size_t si
 		refuse(import, "/name", detail);
 		return false;
 	}
-	if (password_hash_check(good->account->password_hash, &detail) < 0) {
+	if (password_hash_check(good->account->password_hash, &good->memory_kib, &detail) < 0) {
 		refuse(import, "/password_hash", detail);
 		return false;
 	}
@@ -162,24 +165,44 @@ static int insert_all(struct batch *batch)
 	return r == 0 && batch->count ? prong_commit(ctx) : r;
 }
 
+static void count_imported(struct import *import, const struct good *good)
+{
+	import->imported++;
+	if (good->memory_kib <= (size_t)import->invocation->settings->password_memory)
+		return;
+	import->costly++;
+	if (good->memory_kib > import->most_kib)
+		import->most_kib = good->memory_kib;
+}
+
 static void count(struct import *import, const struct batch *batch)
 {
 	for (size_t i = 0; i < batch->count; i++) {
 		const struct good *good = &batch->lines[i];
 
-		import->imported += !good->exists;
-		import->existing += good->exists;
-		if (good->exists)
-			command_error(import->invocation, STATUS_OK, "line %lld: there is an account %s already",
-				      (long long)good->number, good->account->email);
+		if (!good->exists) {
+			count_imported(import, good);
+			continue;
+		}
+		import->existing++;
+		command_error(import->invocation, STATUS_OK, "line %lld: there is an account %s already",
+			      (long long)good->number, good->account->email);
 	}
 }
 
 static int print_summary(const struct import *import)
 {
-	printf(import->json ? "{\"imported\": %lld, \"existing\": %lld, \"bad\": %lld}\n"
-			    : "Imported: %lld; there already: %lld; bad: %lld\n",
+	printf(import->json ? "{\"imported\": %lld, \"existing\": %lld, \"bad\": %lld"
+			    : "Imported: %lld; there already: %lld; bad: %lld",
 	       (long long)import->imported, (long long)import->existing, (long long)import->bad);
+	if (import->json)
+		printf(", \"costly\": %lld}", (long long)import->costly);
+	printf("\n");
+	if (import->costly)
+		command_error(import->invocation, STATUS_OK,
+			      "%lld of the hashes take more memory than PASSWORD_MEMORY, up to %zu KiB, until their"
+			      " owners sign in",
+			      (long long)import->costly, import->most_kib);
 	return output_end(import->invocation);
 }
 

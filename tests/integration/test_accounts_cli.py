@@ -439,7 +439,21 @@ class Accounts(AccountsCase):
         self.assertIsNone(self.read("show", "bare@example.com")["email_verified_at"])
 
         again = self.read("import", given="\n".join([lines[0], lines[2]]))
-        self.assertEqual(again, {"imported": 0, "existing": 2, "bad": 0})
+        self.assertEqual(again, {"imported": 0, "existing": 2, "bad": 0, "costly": 0})
+
+    def test_what_imported_hashes_cost_is_told(self):
+        def lines(*addresses):
+            return "\n".join(json.dumps({"email": address, "password_hash": HASH.replace("m=8", f"m={memory}")})
+                             for address, memory in addresses)
+        first = self.accounts("import", given=lines(("cheap@example.com", 19456), ("dear@example.com", 19457),
+                                                    ("dearest@example.com", 200000)))
+        self.assertEqual(first.stdout, "Imported: 3; there already: 0; bad: 0\n")
+        self.assertIn("2 of the hashes take more memory than PASSWORD_MEMORY, up to 200000 KiB", first.stderr)
+        second = self.accounts("import", "--json", given=lines(("dearest@example.com", 200000), ("new@example.com", 65536)))
+        self.assertEqual(json.loads(second.stdout), {"imported": 1, "existing": 1, "bad": 0, "costly": 1})
+        self.assertIn("1 of the hashes", second.stderr)
+        third = self.accounts("import", given=lines(("other@example.com", 65536)), PASSWORD_MEMORY=65536)
+        self.assertNotIn("PASSWORD_MEMORY", third.stderr)
 
     def test_an_import_is_larger_than_its_transactions(self):
         self.create("bulk@example.com")
@@ -447,7 +461,8 @@ class Accounts(AccountsCase):
         lines = [json.dumps({"email": f"bulk{number}@example.net", "password_hash": stored}) for number in range(1200)]
         lines.insert(700, "nonsense")
         done = self.accounts("import", "--json", given="\n".join(lines) + "\n", check=False)
-        self.assertEqual((done.returncode, json.loads(done.stdout)), (1, {"imported": 1200, "existing": 0, "bad": 1}))
+        self.assertEqual((done.returncode, json.loads(done.stdout)),
+                         (1, {"imported": 1200, "existing": 0, "bad": 1, "costly": 0}))
         self.assertIn("line 701: ", done.stderr)
         self.assertEqual(self.services.sql("SELECT count(*) FROM prong_accounts WHERE email LIKE 'bulk%@example.net'"),
                          [["1200"]])

@@ -260,7 +260,7 @@ static void take_from_oracle(struct bench *bench)
 						      "a salt of up to thirty-two bytes", others[i].salt,
 						      others[i].output, phc, sizeof(phc)),
 				ARGON2_OK);
-		CU_ASSERT_EQUAL(password_hash_check(phc, &reason), 0);
+		CU_ASSERT_EQUAL(password_hash_check(phc, NULL, &reason), 0);
 		password_seal(bench->hasher, account, phc, taken);
 		CU_ASSERT_EQUAL(password_verify(bench->hasher, account, RIGHT, taken, NULL), 0);
 		CU_ASSERT_EQUAL(password_verify(bench->hasher, account, "another", taken, NULL), -EACCES);
@@ -431,12 +431,14 @@ TEST(password, says_why_a_hash_cannot_be_taken)
 		{ "$pepper$v=1$AAAA", "$argon2id$" }, /* nobody brings a sealed one */
 	};
 	const char *reason = NULL;
+	size_t memory_kib = 0;
 
-	CU_ASSERT_EQUAL(password_hash_check(REFERENCE, &reason), 0);
-	CU_ASSERT_EQUAL(password_hash_check("$argon2id$v=19$m=262144,t=4,p=1$" SALT "$" OUTPUT, &reason), 0);
+	CU_ASSERT_EQUAL(password_hash_check(REFERENCE, &memory_kib, &reason), 0);
+	CU_ASSERT_EQUAL(memory_kib, 65536);
+	CU_ASSERT_EQUAL(password_hash_check("$argon2id$v=19$m=262144,t=4,p=1$" SALT "$" OUTPUT, NULL, &reason), 0);
 	CU_ASSERT_PTR_NULL(reason);
 	for (size_t i = 0; i < ARRAY_SIZE(wrong); i++) {
-		CU_ASSERT_EQUAL(password_hash_check(wrong[i].text, &reason), -EINVAL);
+		CU_ASSERT_EQUAL(password_hash_check(wrong[i].text, &memory_kib, &reason), -EINVAL);
 		CU_ASSERT_PTR_NOT_NULL(strstr(reason, wrong[i].about));
 	}
 }
