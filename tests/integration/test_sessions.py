@@ -305,6 +305,96 @@ class Outages(Sessions):
         wait_for(lambda: app.post("/v1/sessions/refresh", {}, headers=cookie).status == 200, "that of cookies too")
 
 
+class Limits(Sessions):
+    MOST, MOST_ENDED, MANY = 100, 300, 50_000  # as sessions.h says; MANY is far more
+
+    def pile_up(self, session, count, **columns):
+        """Sessions of the same account, as if so many had been started; each was used a little earlier than the next."""
+        columns = {"used_at": "now()", "revoked_at": "NULL"} | columns
+        columns["used_at"] += " - (" + str(count) + " - i) * interval '1 millisecond'"
+        self.services.sql(f"INSERT INTO prong_sessions (id, account_id, expires_at, refresh_hash, {', '.join(columns)})"
+                          f" SELECT gen_random_uuid(), '{session['account']['id']}', now() + interval '80 days',"
+                          f" sha256(i::text::bytea), {', '.join(columns.values())} FROM generate_series(1, {count}) i")
+
+    def count(self, session, condition):
+        return int(self.services.sql(f"SELECT count(*) FROM prong_sessions WHERE account_id ="
+                                     f" '{session['account']['id']}' AND {condition}")[0][0])
+
+    def test_where_there_are_100_a_sign_in_ends_the_one_used_longest_ago(self):
+        address = self.new_account()
+        sessions = [self.session(address) for _ in range(self.MOST)]
+        self.assertEqual(self.count(sessions[0], "revoked_at IS NULL"), self.MOST)
+        sessions[0] = self.refreshed(sessions[0]["refresh_token"])
+        sessions.append(self.session(address))
+        out = sessions.pop(1)
+        self.assertFalse(self.is_accepted(out))
+        self.assert_refused(out["refresh_token"])
+        self.assertEqual(self.row(out, "revoked_for"), ["evicted"])
+        self.assertEqual(self.audited(out, "session.evict"), [["ok"]])
+        self.assertEqual(self.count(out, "revoked_at IS NULL"), self.MOST)
+        self.assertTrue(all(self.is_accepted(session) for session in sessions))
+
+    def test_64_sign_ins_at_once_are_no_more_than_100(self):
+        app = self.other_host(WEB_CONCURRENCY=2, PASSWORD_HASHES=8, DATABASE_TIMEOUT="60s")
+        address = self.new_account()
+        first = self.session(address)
+        self.pile_up(first, self.MOST - 1, used_at="now() - interval '1 hour'")
+        self.change(first, "used_at = now() - interval '90 minutes'")
+        with concurrent.futures.ThreadPoolExecutor(64) as pool:
+            answers = list(pool.map(lambda _: self.sign_in(address, app=app), range(64)))
+        self.assertLessEqual({answer.status for answer in answers}, {201, 503})  # 503: too many hashes at once
+        started = [answer.json() for answer in answers if answer.status == 201]
+        self.assertGreaterEqual(len(started), 8)
+        self.assertEqual(self.count(first, "revoked_at IS NULL"), self.MOST)
+        self.assertEqual(self.count(first, "revoked_for = 'evicted'"), len(started))
+        self.assertTrue(all(self.is_accepted(session, app) for session in started))
+        wait_for(lambda: not self.is_accepted(first, app), "who is out is out in all processes")
+
+    def test_of_those_that_ended_the_latest_are_kept(self):
+        address = self.new_account()
+        session = self.session(address)
+        self.pile_up(session, 2 * self.MOST_ENDED, revoked_at="now()", used_at="now() - interval '1 hour'")
+        kept = self.services.sql("SELECT id FROM prong_sessions WHERE revoked_at IS NOT NULL AND account_id ="
+                                 f" '{session['account']['id']}' ORDER BY used_at DESC LIMIT {self.MOST_ENDED}")
+        self.session(address)
+        self.assertCountEqual(self.services.sql("SELECT id FROM prong_sessions WHERE revoked_at IS NOT NULL AND"
+                                                f" account_id = '{session['account']['id']}'"), kept)
+        self.assertTrue(self.is_accepted(session))
+
+    def test_who_has_piled_up_very_many_is_shut_out(self):
+        def change_password(_, session):
+            return self.app.request("PUT", "/v1/account/password",
+                                    {"current_password": PASSWORD, "password": PASSWORD + " again"},
+                                    token=session["access_token"]).status == 204
+
+        def end_others(_, session):
+            answer = self.app.request("DELETE", "/v1/sessions?except=current", token=session["access_token"])
+            return answer.json() == {"count": self.MANY + 1}
+
+        def disable(address, _):
+            return "ended" in self.app.command("accounts", "disable", address).stdout
+
+        def revoke(address, _):
+            return f"{self.MANY + 2} sessions" in self.app.command("accounts", "revoke", address, "--sessions").stdout
+
+        for shut_out, left in ((change_password, 1), (end_others, 1), (disable, 0), (revoke, 0)):
+            with self.subTest(shut_out.__name__):
+                address = self.new_account()
+                owner, thief = self.session(address), self.session(address)
+                for session in (owner, thief):
+                    self.change(session, "used_at = now() - interval '20 minutes'")
+                self.pile_up(owner, self.MANY)
+                revocations = "SELECT coalesce(max(id), 0) FROM prong_revocations"
+                before = int(self.services.sql(revocations)[0][0])
+                self.assertTrue(shut_out(address, owner))
+                self.assertEqual(self.count(owner, "revoked_at IS NULL"), left)
+                self.assertLessEqual(int(self.services.sql(revocations)[0][0]) - before, self.MOST + 2)
+                self.assertFalse(self.is_accepted(thief))
+                self.assert_refused(thief["refresh_token"])
+                if left:
+                    self.assertTrue(self.is_accepted(self.refreshed(owner["refresh_token"])))
+
+
 class Housekeeping(Sessions):
     def test_what_ended_long_ago_is_deleted(self):
         changes = {"revoked_at = now() - interval '31 days'": False, "revoked_at = now() - interval '29 days'": True,

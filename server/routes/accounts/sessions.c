@@ -7,9 +7,11 @@
 #include "common/security/revocations.h"
 #include "server/http/client.h"
 #include "server/http/cookies.h"
+#include "server/routes/accounts/audit.h"
 #include "server/routes/accounts/refresh_token.h"
 
 #define CLEAN_BATCH 1000
+#define DROP_BATCH 100000 /* well within DATABASE_TIMEOUT; each batch looks past those before it */
 
 static prong_duration shorter(prong_duration a, prong_duration b)
 {
@@ -124,6 +126,63 @@ void session_clear_cookies(struct prong_ctx *ctx)
 	cookie_clear(ctx, COOKIE_REFRESH);
 }
 
+/* ---- room for another ---- */
+
+/* clang-format off */
+#define IS_LIVE "revoked_at IS NULL AND expires_at > now()"
+#define HAS_TOKEN "used_at > now() - interval '2 hours'" /* older access tokens have run out by themselves */
+/* clang-format on */
+
+struct ended {
+	prong_uuid id;
+	bool has_token;
+};
+PRONG_SCHEMA(ended, PRONG_FIELD(ended, id), PRONG_FIELD(ended, has_token));
+
+static int revoke_tokens(struct prong_ctx *ctx, const struct ended ended[], size_t count)
+{
+	prong_uuid *subjects = prong_alloc(ctx, count * sizeof(*subjects));
+	size_t n = 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (ended[i].has_token)
+			subjects[n++] = ended[i].id;
+	return revocations_add_all(ctx, subjects, n);
+}
+
+/*
+ * One row each, but for accounts from before there was a limit. A statement of its own, after the one that waited for
+ * the account's row: it sees what those started who held that before.
+ */
+static int make_room(struct prong_ctx *ctx, prong_uuid account_id)
+{
+	struct ended *evicted;
+	size_t count;
+	int r;
+
+	r = prong_query(ctx, ended, &evicted, &count,
+			"WITH excess AS (SELECT id FROM prong_sessions WHERE account_id = $1 AND " IS_LIVE
+			" ORDER BY used_at DESC, id OFFSET $2 LIMIT $4),"
+			" forgotten AS (DELETE FROM prong_sessions WHERE id IN (SELECT id FROM prong_sessions"
+			" WHERE account_id = $1 AND NOT (" IS_LIVE ") ORDER BY used_at DESC, id OFFSET $3 LIMIT $4))"
+			" UPDATE prong_sessions SET revoked_at = now(), revoked_for = 'evicted' FROM excess"
+			" WHERE prong_sessions.id = excess.id AND revoked_at IS NULL"
+			" RETURNING excess.id, " HAS_TOKEN " AS has_token",
+			account_id, SESSIONS_MAX - 1, SESSIONS_ENDED_MAX, CLEAN_BATCH);
+	if (r < 0 || count == 0)
+		return r;
+	r = revoke_tokens(ctx, evicted, count);
+	if (r < 0)
+		return r;
+	return audit(ctx, &(struct audit_event){
+				  .account_id = account_id,
+				  .actor = AUDIT_SYSTEM,
+				  .action = "session.evict",
+				  .result = AUDIT_OK,
+				  .detail = { prong_format(ctx, "{\"count\":%zu}", count) },
+			  });
+}
+
 /* ---- starting ---- */
 
 struct started {
@@ -140,6 +199,9 @@ int session_start(struct prong_ctx *ctx, const struct session_owner *owner, bool
 	struct started *started;
 	int r;
 
+	r = make_room(ctx, owner->account.id);
+	if (r < 0)
+		return r;
 	refresh_token_make(grant.session_id, &token);
 	grant.refresh_token = prong_strdup(ctx, refresh_token_format(settings->secret, &token, text));
 	/* The lock waits for whoever is about to disable the account, or to end its sessions. */
@@ -183,7 +245,7 @@ static int end_one(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid sess
 {
 	int r = prong_exec(ctx,
 			   "UPDATE prong_sessions SET revoked_at = now(), revoked_for = $3"
-			   " WHERE id = $1 AND account_id = $2 AND revoked_at IS NULL AND expires_at > now()",
+			   " WHERE id = $1 AND account_id = $2 AND " IS_LIVE,
 			   session_id, account_id, reason);
 
 	if (r <= 0)
@@ -197,45 +259,6 @@ int session_end(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid session
 	int r = begin(ctx, &own);
 
 	return r < 0 ? r : finish(ctx, own, end_one(ctx, account_id, session_id, reason));
-}
-
-struct ended {
-	prong_uuid id;
-	bool has_token;
-};
-PRONG_SCHEMA(ended, PRONG_FIELD(ended, id), PRONG_FIELD(ended, has_token));
-
-/* In order, so that two of these at once do not wait for each other. Old access tokens have run out by themselves. */
-static int end_all(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid except, const char *reason)
-{
-	prong_uuid *subjects;
-	struct ended *ended;
-	size_t count, n = 0;
-	int r;
-
-	r = prong_query(ctx, ended, &ended, &count,
-			"WITH theirs AS (SELECT id FROM prong_sessions WHERE account_id = $1 AND id <> $2"
-			" AND revoked_at IS NULL AND expires_at > now() ORDER BY id FOR UPDATE)"
-			" UPDATE prong_sessions SET revoked_at = now(), revoked_for = $3 FROM theirs"
-			" WHERE prong_sessions.id = theirs.id"
-			" RETURNING theirs.id, used_at > now() - interval '2 hours' AS has_token",
-			account_id, except, reason);
-	if (r < 0)
-		return r;
-	subjects = prong_alloc(ctx, count * sizeof(*subjects));
-	for (size_t i = 0; i < count; i++)
-		if (ended[i].has_token)
-			subjects[n++] = ended[i].id;
-	r = revocations_add_all(ctx, subjects, n);
-	return r < 0 ? r : (int)count;
-}
-
-int sessions_end_all(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid except, const char *reason)
-{
-	bool own;
-	int r = begin(ctx, &own);
-
-	return r < 0 ? r : finish(ctx, own, end_all(ctx, account_id, except, reason));
 }
 
 struct renewed {
@@ -262,6 +285,53 @@ int account_renew_epoch(struct prong_ctx *ctx, prong_uuid account_id)
 	return r < 0 ? r : finish(ctx, own, renew_epoch(ctx, account_id));
 }
 
+static int end_latest(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid except, const char *reason)
+{
+	struct ended *ended;
+	size_t count;
+	int r;
+
+	r = prong_query(ctx, ended, &ended, &count,
+			"WITH latest AS (SELECT id FROM prong_sessions WHERE account_id = $1 AND id <> $2"
+			" AND " IS_LIVE " ORDER BY used_at DESC, id LIMIT $4)"
+			" UPDATE prong_sessions SET revoked_at = now(), revoked_for = $3 FROM latest"
+			" WHERE prong_sessions.id = latest.id AND revoked_at IS NULL"
+			" RETURNING latest.id, " HAS_TOKEN " AS has_token",
+			account_id, except, reason, SESSIONS_MAX);
+	if (r == 0)
+		r = revoke_tokens(ctx, ended, count);
+	return r < 0 ? r : (int)count;
+}
+
+/* What is beyond the limit, from before there was one. A revocation each could be millions: a new epoch is one. */
+static int drop_others(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid except)
+{
+	int r, count = 0;
+
+	do {
+		r = prong_exec(ctx,
+			       "DELETE FROM prong_sessions WHERE id IN (SELECT id FROM prong_sessions"
+			       " WHERE account_id = $1 AND id <> $2 AND " IS_LIVE " LIMIT $3)",
+			       account_id, except, DROP_BATCH);
+		if (r < 0)
+			return r;
+		count += r;
+	} while (r > 0);
+	if (count > 0)
+		r = renew_epoch(ctx, account_id);
+	return r < 0 ? r : count;
+}
+
+int sessions_end_all(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid except, const char *reason)
+{
+	int r, count = end_latest(ctx, account_id, except, reason);
+
+	if (count < 0)
+		return count;
+	r = drop_others(ctx, account_id, except);
+	return r < 0 ? r : count + r;
+}
+
 /* ---- housekeeping ---- */
 
 int sessions_purge(struct prong_ctx *ctx)
@@ -273,7 +343,8 @@ int sessions_purge(struct prong_ctx *ctx)
 		r = prong_exec(ctx,
 			       "DELETE FROM prong_sessions WHERE id IN (SELECT id FROM prong_sessions"
 			       " WHERE least(revoked_at, expires_at, used_at + $1::float8 * interval '1 microsecond')"
-			       " < now() - $2::float8 * interval '1 microsecond' LIMIT $3::integer)",
+			       " < now() - $2::float8 * interval '1 microsecond' LIMIT $3::integer"
+			       " FOR UPDATE SKIP LOCKED)", /* a sign-in may be deleting some of them */
 			       idle, SESSIONS_KEPT, CLEAN_BATCH);
 	} while (r == CLEAN_BATCH);
 	return r < 0 ? r : 0;

@@ -19,10 +19,18 @@ struct session_owner {
 };
 
 /*
+ * So many sessions of an account are live: more than people have devices, few enough to be ended in one statement. Else
+ * who has its password could pile up more than its owner can shut out.
+ */
+#define SESSIONS_MAX 100
+#define SESSIONS_ENDED_MAX 300 /* kept beside them, those used last, because every sign-in reads them */
+
+/*
  * Starts a session for an account whose password was just proven, with its tokens in the record; session_reply() makes
- * the answer, after the commit. In the context's transaction where there is one. Suspends. 0; -ENOENT: the account has
- * gone, or is disabled; -EHOSTDOWN: no signing key yet; what the application's `.claims` failed with; else as
- * prong_exec().
+ * the answer, after the commit. In the context's transaction, which has locked the account's row (FOR NO KEY UPDATE):
+ * where there are SESSIONS_MAX already the one refreshed longest ago ends ("evicted"), with a line of the audit log.
+ * Suspends. 0; -ENOENT: the account has gone, or is disabled; -EHOSTDOWN: no signing key yet; what the application's
+ * `.claims` failed with; else as prong_exec().
  */
 int session_start(struct prong_ctx *ctx, const struct session_owner *owner, bool cookie, struct session **ret_session);
 
@@ -43,12 +51,16 @@ int session_reply(struct prong_ctx *ctx, int status, const struct session *sessi
 
 /*
  * Ends sessions; their access tokens are void at once (revocations.h). `reason` is kept in the row: "signed_out",
- * "revoked", "password_changed", "reused", "disabled", "deleted". In the context's transaction, or in one of its own.
- * Suspends; 0, or the number of sessions; errors as prong_exec(). A sign-in may be under way meanwhile: whoever changes
- * what it depends on (the password, disabled_at) does so first, in the same transaction, and no session is missed.
- * Whoever ends more than one has locked the account's row before, as account_begin() does.
+ * "revoked", "password_changed", "reused", "disabled", "deleted", "privilege". Suspends; 0 (-ENOENT: there is none, or
+ * it has ended), or the number of sessions; errors as prong_exec().
+ *
+ * session_end(): in the context's transaction, or in one of its own. sessions_end_all(): in the context's transaction,
+ * which has locked the account's row (FOR NO KEY UPDATE), as account_begin() does. A sign-in may be under way
+ * meanwhile: whoever changes what it depends on (the password, disabled_at) does so first, in the same transaction, and
+ * no session is missed. Where an account has more than SESSIONS_MAX, from before there was a limit, the others are
+ * deleted and a new epoch voids the access tokens, the excepted session's too, which refreshes.
  */
-int session_end(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid session_id, const char *reason); /* -ENOENT */
+int session_end(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid session_id, const char *reason);
 int sessions_end_all(struct prong_ctx *ctx, prong_uuid account_id, prong_uuid except, const char *reason);
 
 /* As session_end(), of one that signs out, with its line in the audit log; in the context's transaction. */
@@ -64,8 +76,8 @@ int account_renew_epoch(struct prong_ctx *ctx, prong_uuid account_id);
 void session_clear_cookies(struct prong_ctx *ctx);
 
 /*
- * Deletes sessions that ended, or ran out, 30 days ago: until then they tell of devices that are known. Suspends; 0,
- * errors as prong_exec().
+ * Deletes sessions that ended, or ran out, 30 days ago: until then, or until SESSIONS_ENDED_MAX came after them, they
+ * tell of devices that are known. Suspends; 0, errors as prong_exec().
  */
 #define SESSIONS_KEPT PRONG_DAYS(30)
 int sessions_purge(struct prong_ctx *ctx);
