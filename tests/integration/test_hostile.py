@@ -159,6 +159,15 @@ class Hostile(AccountsCase):
         self.assertEqual(reset.status, 204, reset)
         self.assert_problem(made, 401, "invalid_token")
 
+    def test_nor_while_its_owner_signs_out_everywhere_else(self):
+        address = "elsewhere@example.com"
+        thief, owner = self.newcomer(address), self.token(address)
+        ended, made = self.race(address,
+                                lambda: self.app.request("DELETE", "/v1/sessions?except=current", token=owner),
+                                lambda: self.app.post("/v1/account/api-keys", {"name": "stay"}, token=thief))
+        self.assertEqual((ended.status, ended.json()), (200, {"count": 1}))
+        self.assert_problem(made, 401, "invalid_token")
+
     def test_whoever_is_signed_out_while_the_password_changes_changes_nothing_any_more(self):
         for number, (method, path, body) in enumerate((
                 ("DELETE", "/v1/account", None),

@@ -20,8 +20,8 @@ int account_may_change(struct prong_ctx *ctx)
 }
 
 /*
- * The session's row is locked too, for one session may end without its account's row. Where a lock had to be waited
- * for, PostgreSQL looks at the rows again as they are then.
+ * The session's row must be locked as well: of rows that it locks a statement takes what they are by then, of others
+ * what they were when it began, before it waited. And one session may end without its account's row.
  */
 int account_begin(struct prong_ctx *ctx)
 {
