@@ -49,8 +49,9 @@ static int grant(struct prong_ctx *ctx, struct account_change *change)
 			      " CASE WHEN $2::text = ANY (scopes) THEN scopes ELSE array_append(scopes, $2::text) END"
 			      " WHERE id = $1 RETURNING " SHOWN_ACCOUNT);
 
-	if (r == 0 && change->revokes)
-		r = sessions_end_all(ctx, change->account->id, (prong_uuid){ 0 }, "privilege");
+	if (r != 0 || !change->revokes)
+		return r;
+	r = sessions_end_all(ctx, change->account->id, (prong_uuid){ 0 }, "privilege");
 	return r < 0 ? r : 0;
 }
 
