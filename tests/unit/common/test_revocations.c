@@ -227,6 +227,40 @@ TEST(revocations, are_known_here_and_published_once_committed)
 	verifier_close(&verifier);
 }
 
+static int wait_until_told(struct prong_ctx *ctx, void *argument)
+{
+	for (;;) {
+		_cleanup_(freep) char *told = events(argument);
+		int r;
+
+		(void)ctx;
+		if (string_equal(told, "missed "))
+			return 0;
+		r = coroutine_sleep_until(monotonic_us() + PRONG_MILLISECONDS(10));
+		if (r < 0)
+			return r;
+	}
+}
+
+/* The server ends during COMMIT, here by itself: nobody can tell whether the row is there, so all must look. */
+TEST(revocations, that_may_have_been_committed_are_looked_for)
+{
+	struct verifier verifier;
+	struct revoking revoking = { .verifier = &verifier, .subject = prong_uuid_make(), .commit = true };
+
+	verifier_open(&verifier);
+	free(fixture_sql("CREATE OR REPLACE FUNCTION end_oneself() RETURNS trigger LANGUAGE plpgsql AS"
+			 " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$;"
+			 "CREATE CONSTRAINT TRIGGER ended AFTER INSERT ON prong_revocations"
+			 " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION end_oneself()"));
+	verifier.fixture.runtime.revocations = verifier.revocations;
+	CU_ASSERT_EQUAL(fixture_run(&verifier.fixture, revoke_in_transaction, &revoking), -EHOSTDOWN);
+	CU_ASSERT_FALSE(covers_session(verifier.revocations, revoking.subject));
+	CU_ASSERT_EQUAL(fixture_run(&verifier.fixture, wait_until_told, &verifier), 0);
+	verifier.fixture.runtime.revocations = NULL;
+	verifier_close(&verifier);
+}
+
 #define MANY 250
 
 static int revoke_many(struct prong_ctx *ctx, void *argument)
